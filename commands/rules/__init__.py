@@ -1,0 +1,1 @@
+"""KernelCI's rules as pure functions of values: no I/O, no clock, no vendor."""
