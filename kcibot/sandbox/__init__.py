@@ -1,0 +1,1 @@
+"""KernelCI in miniature: the other ends of every protocol the bot speaks, on loopback, small but honest."""

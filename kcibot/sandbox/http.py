@@ -1,0 +1,219 @@
+"""The common floor of the HTTP stand-ins: a threaded server on loopback that can be told to misbehave."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+MAX_HANG_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` is as sent, still percent-encoded; `query` is the raw text after the question mark."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def values(self) -> dict[str, list[str]]:
+        """The decoded query; blank values are kept."""
+        return parse_qs(self.query, keep_blank_values=True)
+
+    def form(self) -> dict[str, list[str]]:
+        """The decoded body of a form post; blank values are kept."""
+        return parse_qs(self.body.decode(), keep_blank_values=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+
+class FaultKind(StrEnum):
+    """How an answer goes wrong."""
+
+    STATUS = "status"
+    SLOW = "slow"
+    HANG = "hang"
+    RESET_BEFORE = "reset-before"
+    RESET_AFTER = "reset-after"
+    HTML = "html"
+    TRUNCATED = "truncated"
+
+
+@dataclass(slots=True)
+class Fault:
+    """Goes off on the next `times` requests whose "METHOD path" matches `pattern`, after `skip` that did match.
+
+    STATUS answers `status` without any effect; SLOW waits `seconds` first; HANG never answers; RESET_BEFORE closes the
+    connection without an effect; RESET_AFTER does what was asked and then closes without an answer; HTML and TRUNCATED
+    spoil the true answer.
+    """
+
+    kind: FaultKind
+    pattern: str = ".*"
+    times: int = 1
+    skip: int = 0
+    status: int = 500
+    seconds: float = 1.0
+
+
+class Faults:
+    """The faults that a stand-in still has to show, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._faults.append(fault)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._faults.clear()
+
+    def take(self, request: Request) -> Fault | None:
+        with self._lock:
+            for fault in self._faults:
+                if re.search(fault.pattern, f"{request.method} {request.path}"):
+                    if fault.skip > 0:
+                        fault.skip -= 1
+                        continue
+                    fault.times -= 1
+                    if fault.times <= 0:
+                        self._faults.remove(fault)
+                    return fault
+        return None
+
+
+class StandIn:
+    """One HTTP server on a free loopback port, answering with `respond`, which subclasses provide.
+
+    Every request is kept in `requests`. `faults` spoils chosen answers. Use it as a context manager, or call
+    `start` and `stop`.
+    """
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.requests: list[Request] = []
+        self._stopping = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _handler_for(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def respond(self, request: Request) -> Response:
+        raise NotImplementedError
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """The root, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self) -> "StandIn":
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.stop()
+
+    def answer(self, request: Request) -> Response | None:
+        """The answer with its fault, or None for a connection to be closed without one."""
+        self.requests.append(request)
+        fault = self.faults.take(request)
+        if fault is None:
+            return self.respond(request)
+        return self._spoilt(fault, request)
+
+    def _spoilt(self, fault: Fault, request: Request) -> Response | None:
+        match fault.kind:
+            case FaultKind.STATUS:
+                return Response(fault.status, b"<html>fault</html>", {"Content-Type": "text/html"})
+            case FaultKind.SLOW:
+                time.sleep(fault.seconds)
+                return self.respond(request)
+            case FaultKind.HANG:
+                self._stopping.wait(MAX_HANG_SECONDS)
+            case FaultKind.RESET_BEFORE:
+                pass
+            case FaultKind.RESET_AFTER:
+                self.respond(request)
+            case FaultKind.HTML:
+                return Response(200, b"<html><body>Please wait</body></html>", {"Content-Type": "text/html"})
+            case FaultKind.TRUNCATED:
+                whole = self.respond(request)
+                return Response(whole.status, whole.body[: len(whole.body) // 2], whole.headers)
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+def _handler_for(stand_in: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 60
+
+        def _handle(self) -> None:
+            parts = urlsplit(self.path)
+            response = stand_in.answer(
+                Request(self.command, parts.path, parts.query, dict(self.headers.items()), self._body())
+            )
+            if response is None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            self.send_response(response.status)
+            for name, value in response.headers.items():
+                self.send_header(name, value)
+            if "Content-Length" not in response.headers and response.status not in {204, 304}:
+                self.send_header("Content-Length", str(len(response.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(response.body)
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+                return b"".join(iter(self._chunk, b""))
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+        def _chunk(self) -> bytes:
+            size = int(self.rfile.readline().split(b";")[0], 16)
+            chunk = self.rfile.read(size)
+            self.rfile.readline()
+            return chunk
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815 (the base class's names)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+            """Say nothing: `StandIn.requests` has it all."""
+
+    return Handler
