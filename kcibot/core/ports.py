@@ -561,3 +561,16 @@ class FileStore(Protocol):
     def exists(self, url: str) -> bool:
         """HEAD: 200 is true, 404 is false, anything else raises."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every service that a step may use."""
+
+    ci: CiServer
+    git: GitHost
+    deployer: Deployer
+    images: ImageRegistry
+    mailer: Mailer
+    results: ResultsApi
+    files: FileStore

@@ -1,0 +1,14 @@
+"""Canonical JSON and the digests made of it: two equal values have one text, on every machine."""
+
+import hashlib
+import json
+
+
+def canonical(value: object) -> str:
+    """JSON with sorted keys and no blanks. Raises TypeError for what is not JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical JSON, as 64 hexadecimal digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()

@@ -1,0 +1,245 @@
+"""What the core asks of its store: changes as values, committed together or not at all, and the reading of them.
+
+A state change, its audit entry and the messages that tell of it are one list of changes: one transaction. Only after
+that does anything leave the process.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from kcibot.core.gate import Ask, Vote
+from kcibot.core.message import Incoming, MessageRef, Place
+from kcibot.core.notice import Notice
+from kcibot.core.run import Run
+
+T = TypeVar("T")
+
+
+# ---- changes ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRun:
+    """The run with all its steps, new or changed."""
+
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAsk:
+    ask: Ask
+
+
+@dataclass(frozen=True, slots=True)
+class SaveVote:
+    """One vote per person, network and asking: a later one replaces an earlier one."""
+
+    vote: Vote
+
+
+class EffectState(StrEnum):
+    IN_FLIGHT = "in-flight"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One thing done to the world by one round of a step. `value` is what it returned, as JSON.
+
+    While it is in flight, another process must take its outcome for unknown until `until`, unless it is proven.
+    """
+
+    run_id: int
+    step_id: str
+    round: int
+    key: str
+    state: EffectState
+    at: datetime
+    until: datetime
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveEffect:
+    effect: Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """A message under a key. Saying it again under the same key and place edits it; only the newest text is kept.
+
+    `thread` is the key of the message below which it belongs, where a network has threads.
+    """
+
+    key: str
+    place: Place
+    notice: Notice
+    thread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Who did what to what. `detail` is JSON; its text never holds a secret."""
+
+    at: datetime
+    who: str
+    what: str
+    subject: str = ""
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """That event of the inbox has been dealt with, whatever came of it."""
+
+    event: Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """A JSON value kept beyond runs: locks, subscriptions, what a pause disabled."""
+
+    topic: str
+    key: str
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    topic: str
+    key: str
+
+
+Change = SaveRun | SaveAsk | SaveVote | SaveEffect | Say | Audit | Settle | Remember | Forget
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the chain: `hash` covers the entry and `previous`, the hash of the one before."""
+
+    number: int
+    entry: Audit
+    previous: str
+    hash: str
+
+
+class Codec(Protocol):
+    """Typed values to JSON and back. Frozen dataclasses, tuples, mappings, enums, dates and plain values."""
+
+    def dump(self, value: object) -> object: ...
+
+    def load(self, kind: type[T], value: object) -> T:
+        """Raises PermanentError if the JSON does not fit the type: the code and the journal disagree."""
+        ...
+
+
+class Journal(Protocol):
+    """The store as the core sees it."""
+
+    codec: Codec
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """All of them or none, in order; durable when this returns. Raises Aborted if this process lost the lease."""
+        ...
+
+    def submit(self, changes: Sequence[Change]) -> None:
+        """The same, without waiting; later commits wait for it."""
+        ...
+
+    def new_run_id(self) -> int:
+        """A number never given before."""
+        ...
+
+    def run(self, run_id: int) -> Run:
+        """Raises UserError if there is none."""
+        ...
+
+    def open_runs(self) -> tuple[Run, ...]:
+        """Runs that have not ended, oldest first."""
+        ...
+
+    def runs(self, newest: int) -> tuple[Run, ...]:
+        """Newest first, ended or not."""
+        ...
+
+    def ask(self, run_id: int, gate_id: str) -> Ask | None:
+        """The newest asking of that gate in that run."""
+        ...
+
+    def open_asks(self) -> tuple[Ask, ...]: ...
+
+    def votes(self, ask: Ask) -> tuple[Vote, ...]: ...
+
+    def effects(self, run_id: int, step_id: str, of_round: int) -> Mapping[str, Effect]:
+        """By key."""
+        ...
+
+    def effects_in_flight(self, run_id: int) -> tuple[Effect, ...]: ...
+
+    def message_key(self, ref: MessageRef) -> str | None:
+        """Under which key that message was said."""
+        ...
+
+    def recall(self, topic: str) -> Mapping[str, object]: ...
+
+    def unsettled(self) -> tuple[Incoming, ...]:
+        """Events that were stored and not yet dealt with, in the order in which they came."""
+        ...
+
+    def audit_tail(self, newest: int) -> tuple[AuditEntry, ...]:
+        """Oldest of them first."""
+        ...
+
+    def audit_head(self) -> str:
+        """The hash of the newest entry."""
+        ...
+
+
+# ---- outgoing messages -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A message, or the newest text of one, that its network has not seen yet.
+
+    `ref` is set once it was posted: then only an edit is due. `in_flight` means that a post was begun and its end not
+    recorded: the network is asked before it is posted again.
+    """
+
+    row: int
+    version: int
+    key: str
+    place: Place
+    notice: Notice
+    thread: str
+    ref: MessageRef | None
+    in_flight: bool
+
+
+class Outbox(Protocol):
+    """Messages on their way out, one sender thread per network."""
+
+    def undelivered(self, network: str, limit: int = 20) -> tuple[Undelivered, ...]:
+        """Urgent notices first, then new messages in the order in which they were said, then edits.
+
+        New messages of one conversation are never given out of order, except that an urgent one may overtake.
+        """
+        ...
+
+    def sending(self, message: Undelivered) -> None:
+        """A post begins; durable when this returns."""
+        ...
+
+    def sent(self, message: Undelivered, ref: MessageRef) -> None:
+        """That version has been delivered; recorded soon, in a batch with other things."""
+        ...
+
+    def wait(self, network: str, seconds: float) -> None:
+        """Return when there may be something to send on that network, at the latest after so long."""
+        ...

@@ -1,0 +1,224 @@
+"""Procedures, steps and gates as data: what is declared once and interpreted by the engine."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, Protocol, TypeVar
+
+from kcibot.core.access import People, Person
+from kcibot.core.notice import Notice, Progress
+from kcibot.core.ports import Cancellation, Clock, Ports
+from kcibot.core.run import Run
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a step will do. `facts` are fixed, digested and compared again; `display` is for people and never is."""
+
+    facts: Mapping[str, object] = field(default_factory=dict)
+    display: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Whether a step has anything to do, and why (not), as a clause: "frontend unchanged since 2019.5"."""
+
+    needed: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T_co]):
+    """A step's end: what is shown, and what later steps get to read."""
+
+    text: str
+    value: T_co
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Ask this step again at `until`, without holding a thread meanwhile. `text` says what it waits for."""
+
+    until: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Happened(Generic[E_co]):
+    """Proof that an effect took place, with what it would have returned."""
+
+    value: E_co
+
+
+@dataclass(frozen=True, slots=True)
+class NotHappened:
+    """Proof that an effect did not take place. Not being able to see is an exception, never this."""
+
+
+Proof = Happened[E] | NotHappened
+
+
+class Context(Protocol):
+    """What a step is given to work with."""
+
+    run: Run
+    starter: Person
+    ports: Ports
+    clock: Clock
+    people: People
+    cancellation: Cancellation
+
+    def settings(self, kind: type[S]) -> S:
+        """The configured values of one section, by its type."""
+        ...
+
+    def args(self, kind: type[S]) -> S:
+        """What the run was started with."""
+        ...
+
+    def result(self, step: "Step[T]") -> T:
+        """What an earlier step of this run ended with. Raises PermanentError if it did not run here."""
+        ...
+
+    def has_result(self, step: "Step[T]") -> bool: ...
+
+    def effect(self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]]) -> E:
+        """Do something to the world once, however often the bot is killed.
+
+        The journal says "in flight" before `act` and holds its JSON value after. If the bot finds it in flight, or
+        `act` raises OutcomeUnknown, `probe` is asked; only its proven "no" lets `act` run again. `key` is unique in
+        the step and says what the effect is.
+        """
+        ...
+
+    def report(self, text: str, progress: Progress | None = None) -> None:
+        """Say how far it is. Kept in memory, shown on the card now and then."""
+        ...
+
+    def say(self, key: str, notice: Notice) -> None:
+        """Tell the rooms something, once per key of this step, or edit what was told under it."""
+        ...
+
+    def remember(self, topic: str, key: str, value: object) -> None:
+        """Keep a JSON value beyond the run."""
+        ...
+
+    def forget(self, topic: str, key: str) -> None: ...
+
+    def recall(self, topic: str) -> Mapping[str, object]: ...
+
+
+def always(_context: Context) -> Needed:
+    return Needed(needed=True)
+
+
+def nothing_to_show(_context: Context) -> Preview:
+    return Preview()
+
+
+@dataclass(frozen=True, slots=True)
+class GateRequest:
+    """A gate that a step turned out to want before it acts, such as `force` for a push that loses commits."""
+
+    gate_id: str
+    title: str
+    preview: Preview
+
+
+def asks_nothing(_context: Context) -> GateRequest | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a step is tried again by itself after a transient error, waiting twice as long each time."""
+
+    attempts: int = 4
+    first_wait: timedelta = timedelta(seconds=10)
+
+    def wait(self, attempt: int) -> timedelta:
+        """How long to wait after the given failed attempt (from 1)."""
+        return self.first_wait * int(2 ** (attempt - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Generic[T_co]):
+    """One action. `run` returns Done, or Wait to be asked again; everything it does to the world is an effect.
+
+    `result` is the type of Done's value. `asks` may request a gate of the step's own. `after` names steps that must
+    come before it in any procedure that has them. `limit` is the longest that the step may take, waits included.
+    """
+
+    id: str
+    title: str
+    run: Callable[[Context], Done[T_co] | Wait]
+    result: type[T_co]
+    needed: Callable[[Context], Needed] = always
+    preview: Callable[[Context], Preview] = nothing_to_show
+    asks: Callable[[Context], GateRequest | None] = asks_nothing
+    undo: "Step[None] | None" = None
+    after: tuple["Step[object]", ...] = ()
+    limit: timedelta = timedelta(hours=24)
+    retry: Retry = Retry()
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """People approve what follows, down to the next gate. `about` adds an earlier step's result to what they see."""
+
+    id: str
+    title: str
+    about: Callable[[Context], Preview] = nothing_to_show
+    when: Callable[[Context], Needed] = always
+
+
+class Procedure:
+    """An ordered list of steps and gates. `card` is false for a run that only answers with its last step's text."""
+
+    def __init__(self, name: str, *items: "Step[object] | Gate", title: str = "", card: bool = True) -> None:
+        self.name = name
+        self.title = title or name.capitalize()
+        self.card = card
+        self.items = items
+        self._by_id = {item.id: item for item in items}
+        if len(self._by_id) != len(items):
+            raise ValueError(f"procedure {name} names a step twice")
+        self._check_order()
+
+    def __iter__(self) -> "Iterator[Step[object] | Gate]":
+        return iter(self.items)
+
+    def item(self, item_id: str) -> "Step[object] | Gate | None":
+        return self._by_id.get(item_id)
+
+    def covered_by(self, gate_id: str) -> "tuple[Step[object], ...]":
+        """The steps between that gate and the next."""
+        covered: list[Step[object]] = []
+        inside = False
+        for item in self.items:
+            if isinstance(item, Gate):
+                inside = item.id == gate_id
+            elif inside:
+                covered.append(item)
+        return tuple(covered)
+
+    def reordered(self, ids: tuple[str, ...]) -> "Procedure":
+        """The same steps in the configured order, some left out; raises ValueError for an impossible order."""
+        unknown = [i for i in ids if i not in self._by_id]
+        if unknown:
+            raise ValueError(f"procedure {self.name} has no step {', '.join(unknown)}")
+        return Procedure(self.name, *(self._by_id[i] for i in ids), title=self.title, card=self.card)
+
+    def _check_order(self) -> None:
+        seen: set[str] = set()
+        for item in self.items:
+            for earlier in item.after if isinstance(item, Step) else ():
+                if earlier.id in self._by_id and earlier.id not in seen:
+                    raise ValueError(f"procedure {self.name}: {item.id} must come after {earlier.id}")
+            seen.add(item.id)
