@@ -72,7 +72,7 @@ class Ask:
     gate_id: str
     ask: int
     title: str
-    facts: Mapping[str, Mapping[str, object]]
+    facts: Mapping[str, object]
     display: tuple[str, ...]
     opened_at: datetime
     expires_at: datetime | None = None

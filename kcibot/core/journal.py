@@ -41,8 +41,11 @@ class SaveVote:
 
 
 class EffectState(StrEnum):
+    """REFUSED: the other end certainly did nothing, so it may be tried again without a look."""
+
     IN_FLIGHT = "in-flight"
     DONE = "done"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)

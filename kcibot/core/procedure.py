@@ -68,11 +68,13 @@ class Context(Protocol):
     """What a step is given to work with."""
 
     run: Run
-    starter: Person
     ports: Ports
     clock: Clock
     people: People
     cancellation: Cancellation
+
+    @property
+    def starter(self) -> Person: ...
 
     def settings(self, kind: type[S]) -> S:
         """The configured values of one section, by its type."""
@@ -112,6 +114,10 @@ class Context(Protocol):
     def forget(self, topic: str, key: str) -> None: ...
 
     def recall(self, topic: str) -> Mapping[str, object]: ...
+
+    def claim(self, topic: str, key: str, value: object) -> object:
+        """Remember the value unless there is one already; return the one that stands."""
+        ...
 
 
 def always(_context: Context) -> Needed:

@@ -41,8 +41,8 @@ class StepKind(StrEnum):
 class StepRecord:
     """What happened to one step. `text` says it in a line: the result, what is waited for, or what broke.
 
-    `round` counts how often the step was begun anew; effects of an older round do not count. `attempts` counts the
-    tries of this round. `value` is the step's typed result as JSON.
+    `round` counts how often the step was begun anew; effects of an older round do not count. `failures` counts the
+    tries in a row that failed for a passing reason. `value` is the step's typed result as JSON.
     """
 
     id: str
@@ -51,7 +51,7 @@ class StepRecord:
     state: StepState = StepState.PENDING
     text: str = ""
     round: int = 1
-    attempts: int = 0
+    failures: int = 0
     started_at: datetime | None = None
     ended_at: datetime | None = None
     wake_at: datetime | None = None
@@ -129,15 +129,10 @@ class Run:
 
 
 def begun(run: Run, step_id: str, at: datetime) -> Run:
-    """The step is being tried, for the first time or again."""
+    """The step acts now, for the first time or again."""
     step = run.step(step_id)
     return run.with_step(
-        step_id,
-        state=StepState.RUNNING,
-        started_at=step.started_at or at,
-        attempts=step.attempts + 1,
-        wake_at=None,
-        text="",
+        step_id, state=StepState.RUNNING, started_at=step.started_at or at, wake_at=None, text=step.text
     )
 
 
@@ -149,8 +144,14 @@ def waiting(run: Run, step_id: str, text: str, wake_at: datetime | None, at: dat
     """The step holds no thread until `wake_at`, or until somebody answers (None). A wait is no failed try."""
     step = run.step(step_id)
     return run.with_step(
-        step_id, state=StepState.WAITING, wake_at=wake_at, text=text, started_at=step.started_at or at, attempts=0
+        step_id, state=StepState.WAITING, wake_at=wake_at, text=text, started_at=step.started_at or at, failures=0
     )
+
+
+def failed_for_now(run: Run, step_id: str, text: str, wake_at: datetime) -> Run:
+    """A try failed for a passing reason; the next one is due at `wake_at`."""
+    step = run.step(step_id)
+    return run.with_step(step_id, state=StepState.WAITING, wake_at=wake_at, text=text, failures=step.failures + 1)
 
 
 def broken(run: Run, step_id: str, state: StepState, text: str) -> Run:
@@ -160,22 +161,13 @@ def broken(run: Run, step_id: str, state: StepState, text: str) -> Run:
 
 def again(run: Run, step_id: str) -> Run:
     """Try the step again where it broke: effects that are done stay done."""
-    return run.with_step(step_id, state=StepState.PENDING, text="", attempts=0, wake_at=None)
+    return run.with_step(step_id, state=StepState.PENDING, text="", failures=0, wake_at=None)
 
 
 def anew(run: Run, step_id: str) -> Run:
     """Begin the step from its start: effects of earlier rounds do not count."""
     step = run.step(step_id)
-    return run.with_step(
-        step_id,
-        state=StepState.PENDING,
-        text="",
-        attempts=0,
-        wake_at=None,
-        started_at=None,
-        ended_at=None,
-        round=step.round + 1,
-    )
+    return again(run, step_id).with_step(step_id, started_at=None, ended_at=None, round=step.round + 1)
 
 
 def held(run: Run, hold: Hold) -> Run:

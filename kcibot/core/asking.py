@@ -1,0 +1,168 @@
+"""Gates in a run: what they show, how they are opened, and what a vote does. Every function returns changes."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from kcibot.core.access import Person
+from kcibot.core.card import card, card_key
+from kcibot.core.gate import Ask, AskState, Choice, Vote, may_vote, standing
+from kcibot.core.journal import Change, SaveAsk, SaveRun, SaveVote
+from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure
+from kcibot.core.prompt import prompt
+from kcibot.core.run import SETTLED, Run, StepKind, StepState, again, broken, settled, waiting
+from kcibot.core.wording import listed
+from kcibot.core.world import World
+from kcibot.errors import PermissionDenied, UserError
+
+NO_LONGER = {
+    AskState.APPROVED: "was approved",
+    AskState.REJECTED: "was rejected",
+    AskState.VOID: "is no longer valid: what it showed has changed",
+    AskState.EXPIRED: "has expired",
+}
+
+
+def shown_by(gate: Gate, procedure: Procedure, context: Context) -> tuple[dict[str, object], list[str]]:
+    """The facts of every step that the gate covers and that is still to come, by step, and the lines for people."""
+    facts: dict[str, object] = {}
+    lines: list[str] = []
+    about = gate.about(context)
+    if about.facts or about.display:
+        facts[gate.id] = about.facts
+        lines.extend(about.display)
+    for step in procedure.covered_by(gate.id):
+        if not _to_come(context.run, step.id):
+            continue
+        needed = step.needed(context)
+        if not needed.needed:
+            continue
+        preview = step.preview(context)
+        if preview.facts:
+            facts[step.id] = preview.facts
+        if preview.display:
+            lines.append(f"{step.title}:")
+            lines.extend(f"  {line}" for line in preview.display)
+    return facts, lines
+
+
+def covering_gate(procedure: Procedure, step_id: str) -> Gate | None:
+    """The gate after which that step comes, if there is one."""
+    for item in procedure:
+        if isinstance(item, Gate) and any(step.id == step_id for step in procedure.covered_by(item.id)):
+            return item
+    return None
+
+
+def opened(world: World, run: Run, step_id: str, request: GateRequest) -> tuple[Run, list[Change]]:
+    """Ask the people; the step waits until they answer or the asking expires."""
+    policy = world.policy(request.gate_id)
+    now = world.clock.now()
+    before = world.journal.ask(run.id, request.gate_id)
+    opens = policy.hours.next_opening(now) if policy.hours else now
+    expiry = [opens + policy.expires] if policy.expires else []
+    expiry += [policy.hours.closing(opens)] if policy.hours else []
+    ask = Ask(
+        run_id=run.id,
+        gate_id=request.gate_id,
+        ask=before.ask + 1 if before else 1,
+        title=request.title,
+        facts=request.preview.facts,
+        display=request.preview.display,
+        opened_at=now,
+        expires_at=min(expiry, default=None),
+    )
+    run = waiting(run, step_id, f"waiting for {policy.role} (!approve {ask.code})", ask.expires_at, now)
+    return run, [SaveAsk(ask), *_shown(world, run, ask, ())]
+
+
+def voted(world: World, ask: Ask, person: Person, network: str, choice: Choice, reason: str) -> list[Change]:
+    """Count a vote. Raises PermissionDenied if it does not count, UserError if the asking is over."""
+    run = world.journal.run(ask.run_id)
+    policy = world.policy(ask.gate_id)
+    if ask.state is not AskState.OPEN:
+        raise UserError(f"“{ask.title}” {NO_LONGER[ask.state]}")
+    refusal = "" if choice is Choice.OVERRIDE else may_vote(policy, world.people, person, run.starter)
+    if refusal:
+        raise PermissionDenied(refusal)
+    now = world.clock.now()
+    if policy.hours and not policy.hours.is_open(now):
+        raise UserError(f"“{ask.title}” is decided in production hours only")
+    vote = Vote(ask.run_id, ask.gate_id, ask.ask, person.id, network, choice, now, reason)
+    others = tuple(v for v in world.journal.votes(ask) if (v.person, v.network) != (person.id, network))
+    audit = world.audit(person.id, choice.value, f"{run.title}: {ask.title}", digest=ask.digest, reason=reason)
+    return [SaveVote(vote), audit, *counted(world, run, ask, (*others, vote))]
+
+
+def withdrawn(world: World, ask: Ask, person: Person, network: str) -> list[Change]:
+    """Take a vote back, as long as nothing that it allowed has begun."""
+    run = world.journal.run(ask.run_id)
+    mine = [v for v in world.journal.votes(ask) if v.person == person.id and v.network == network and not v.withdrawn]
+    if not mine:
+        raise UserError("you have no vote there to withdraw")
+    if ask.state not in {AskState.OPEN, AskState.APPROVED} or not _nothing_begun(world, run, ask):
+        raise UserError("it is too late to withdraw: what was approved has begun. !release pause or !stop holds it")
+    gone = replace(mine[0], withdrawn=True)
+    votes = tuple(gone if v is mine[0] else v for v in world.journal.votes(ask))
+    reopened = replace(ask, state=AskState.OPEN)
+    audit = world.audit(person.id, "withdraw", f"{run.title}: {ask.title}", digest=ask.digest)
+    return [SaveVote(gone), audit, *counted(world, run, reopened, votes)]
+
+
+def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Change]:
+    """The asking and its run as the votes now have it."""
+    now = world.clock.now()
+    have = standing(world.policy(ask.gate_id), votes)
+    ask = replace(ask, state=have.state)
+    step_id = _step_of(ask)
+    match have.state:
+        case AskState.APPROVED:
+            run = _approved(run, step_id, f"by {listed((*have.approved_by, *have.overridden_by))}", now)
+        case AskState.REJECTED:
+            why = next((v.reason for v in votes if v.choice is Choice.REJECT and v.reason), "no reason given")
+            run = broken(run, step_id, StepState.FAILED, f"rejected by {listed(have.rejected_by)}: {why}")
+        case _:
+            policy = world.policy(ask.gate_id)
+            run = waiting(run, step_id, f"waiting for {policy.role} (!approve {ask.code})", ask.expires_at, now)
+    return [SaveAsk(ask), SaveRun(run), *_shown(world, run, ask, votes)]
+
+
+def closed(world: World, run: Run, ask: Ask, state: AskState) -> list[Change]:
+    """The asking is over without an answer: void or expired."""
+    ask = replace(ask, state=state)
+    return [SaveAsk(ask), *_shown(world, run, ask, world.journal.votes(ask))]
+
+
+def _approved(run: Run, step_id: str, text: str, now: datetime) -> Run:
+    if run.step(step_id).kind is StepKind.GATE:
+        return settled(run, step_id, StepState.DONE, now, text)
+    return again(run, step_id)
+
+
+def _shown(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Change]:
+    now = world.clock.now()
+    notice = prompt(run, ask, world.policy(ask.gate_id), world.people, votes, now)
+    prompts = world.everywhere(ask.message_key, notice, card_key(run))
+    return [*prompts, *world.everywhere(card_key(run), card(run, now))]
+
+
+def _step_of(ask: Ask) -> str:
+    """The gate's own step, or the step that requested it (`force:push-core`)."""
+    return ask.gate_id.partition(":")[2] or ask.gate_id
+
+
+def _nothing_begun(world: World, run: Run, ask: Ask) -> bool:
+    procedure = world.registry.procedure(run.procedure)
+    covered = [step.id for step in procedure.covered_by(ask.gate_id)] or [_step_of(ask)]
+    return all(run.step(i).state in {StepState.PENDING, StepState.WAITING} for i in covered if _to_come(run, i))
+
+
+def _to_come(run: Run, step_id: str) -> bool:
+    return any(step.id == step_id and step.state not in SETTLED for step in run.steps)
+
+
+def gate_request(gate: Gate, procedure: Procedure, context: Context) -> GateRequest | None:
+    """What the gate asks, or None if nothing that it covers will do anything."""
+    facts, lines = shown_by(gate, procedure, context)
+    if not facts and not lines:
+        return None
+    return GateRequest(gate.id, gate.title, Preview(facts, tuple(lines)))

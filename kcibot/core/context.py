@@ -1,0 +1,143 @@
+"""What a step is given while it runs: above all `effect`, the only way in which it changes the world."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+from kcibot.core.access import Person
+from kcibot.core.card import card, card_key
+from kcibot.core.journal import Effect, EffectState, Forget, Remember, SaveEffect
+from kcibot.core.notice import Notice, Progress
+from kcibot.core.ports import Cancellation
+from kcibot.core.procedure import Happened, Proof, Step
+from kcibot.core.run import SETTLED, Run
+from kcibot.core.world import BOT, World
+from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError, TransientError
+
+T = TypeVar("T")
+E = TypeVar("E")
+S = TypeVar("S")
+
+CARD_INTERVAL = timedelta(seconds=5)
+IN_FLIGHT_LIMIT = timedelta(minutes=10)
+
+
+class StandStill(Exception):
+    """People want the run to stand still: the step stops between two effects and is entered again later."""
+
+
+class StepContext:
+    """Fulfils `procedure.Context` for one step of one run."""
+
+    def __init__(self, world: World, run: Run, step_id: str, cancellation: Cancellation) -> None:
+        self.run = run
+        self.cancellation = cancellation
+        self.ports = world.ports
+        self.clock = world.clock
+        self.people = world.people
+        self._world = world
+        self._step_id = step_id
+        self._shown_at = world.clock.now()
+
+    @property
+    def starter(self) -> Person:
+        return self.people.get(self.run.starter)
+
+    def settings(self, kind: type[S]) -> S:
+        return self._world.settings(kind)
+
+    def args(self, kind: type[S]) -> S:
+        return self._world.journal.codec.load(kind, self.run.args)
+
+    def result(self, step: Step[T]) -> T:
+        if not self.has_result(step):
+            raise PermanentError(f"this needs the result of “{step.title}”, which did not run here")
+        return self._world.journal.codec.load(step.result, self.run.step(step.id).value)
+
+    def has_result(self, step: Step[T]) -> bool:
+        return any(r.id == step.id and r.state in SETTLED and r.value is not None for r in self.run.steps)
+
+    def effect(self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]]) -> E:
+        """See `procedure.Context.effect`."""
+        journal = self._world.journal
+        known = journal.effects(self.run.id, self._step_id, self._round).get(key)
+        if known and known.state is EffectState.DONE:
+            return known.value  # type: ignore[return-value]  # what this very effect returned before
+        if known and known.state is EffectState.IN_FLIGHT:
+            proof = self._proof(probe, f"“{key}” was begun before I was stopped")
+            if isinstance(proof, Happened):
+                return self._record(key, proof.value, "found done")
+        self._safe_point()
+        journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT))])
+        try:
+            return self._record(key, act(), "done")
+        except OutcomeUnknown as error:
+            proof = self._proof(probe, str(error))
+            if isinstance(proof, Happened):
+                return self._record(key, proof.value, "found done")
+            self._refused(key)
+            raise TransientError(f"{error}; I looked, and it did not happen") from error
+        except (TransientError, PermanentError):
+            self._refused(key)
+            raise
+
+    def report(self, text: str, progress: Progress | None = None) -> None:
+        """See `procedure.Context.report`. An edit every few seconds at most, made by the bot's own clock."""
+        now = self.clock.now()
+        if now - self._shown_at < CARD_INTERVAL:
+            return
+        self._shown_at = now
+        with self._world.lock:
+            run = self._world.journal.run(self.run.id)
+            if not run.ended and self._world.registry.procedure(run.procedure).card:
+                notice = card(run, now, progress, text)
+                self._world.journal.submit(self._world.everywhere(card_key(run), notice))
+
+    def say(self, key: str, notice: Notice) -> None:
+        key = f"run:{self.run.id}:{self._step_id}:{self._round}:{key}"
+        self._world.journal.commit(self._world.everywhere(key, notice, card_key(self.run)))
+
+    def remember(self, topic: str, key: str, value: object) -> None:
+        self._world.journal.commit([Remember(topic, key, value)])
+
+    def forget(self, topic: str, key: str) -> None:
+        self._world.journal.commit([Forget(topic, key)])
+
+    def recall(self, topic: str) -> Mapping[str, object]:
+        return self._world.journal.recall(topic)
+
+    def claim(self, topic: str, key: str, value: object) -> object:
+        """Remember the value unless there is one already; return the one that stands."""
+        with self._world.lock:
+            standing = self.recall(topic).get(key)
+            if standing is None:
+                self.remember(topic, key, value)
+                return value
+            return standing
+
+    @property
+    def _round(self) -> int:
+        return self.run.step(self._step_id).round
+
+    def _effect(self, key: str, state: EffectState, value: object = None) -> Effect:
+        now = self.clock.now()
+        return Effect(self.run.id, self._step_id, self._round, key, state, now, now + IN_FLIGHT_LIMIT, value)
+
+    def _record(self, key: str, value: E, how: str) -> E:
+        audit = self._world.audit(BOT, f"effect {how}", f"{self.run.title}: {key}", run=self.run.id)
+        self._world.journal.commit([SaveEffect(self._effect(key, EffectState.DONE, value)), audit])
+        return value
+
+    def _refused(self, key: str) -> None:
+        self._world.journal.commit([SaveEffect(self._effect(key, EffectState.REFUSED))])
+
+    def _proof(self, probe: Callable[[], Proof[E]], story: str) -> Proof[E]:
+        """What the world says. Not being able to see is an unknown outcome, never a "no"."""
+        try:
+            return probe()
+        except KcibotError as error:
+            raise OutcomeUnknown(f"{story}; I cannot tell whether it happened: {error}") from error
+
+    def _safe_point(self) -> None:
+        if self.cancellation.cancelled or self._world.journal.run(self.run.id).holds:
+            raise StandStill

@@ -1,0 +1,216 @@
+"""From an event of the inbox to what it changes: one event, one transaction, whatever comes of it.
+
+Deduplication happened when the event was stored. Here the person is resolved, the line parsed, the authority checked,
+and the command called. The event is settled in the same transaction as its reply and its effects, so that a bot killed
+in between hears it again and answers once.
+"""
+
+import logging
+import shlex
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from kcibot.core.access import Person
+from kcibot.core.command import Command, MissingReason, Outcome
+from kcibot.core.engine import Engine
+from kcibot.core.gate import Ask, Choice
+from kcibot.core.journal import Change, Forget, Remember, Say, Settle
+from kcibot.core.message import EventKind, Incoming
+from kcibot.core.notice import Level, Notice
+from kcibot.core.procedure import Procedure
+from kcibot.core.wording import listed
+from kcibot.core.world import World
+from kcibot.errors import KcibotError, PermissionDenied, UserError
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S")
+
+APPROVING = frozenset({"+1", "thumbsup", "white_check_mark", "heavy_check_mark", "👍", "✅", "✔", "✔️"})
+REJECTING = frozenset({"-1", "thumbsdown", "x", "no_entry", "👎", "❌"})
+STRAIGHT = str.maketrans(
+    "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}"
+    "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}",
+    '"""\'\' ',
+)
+ASKED = "asked"
+ANSWER_WITHIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a command is given: who called it, from where, and what it may read and decide with."""
+
+    person: Person
+    event: Incoming
+    world: World
+    engine: Engine
+
+    def settings(self, kind: type[S]) -> S:
+        return self.world.settings(kind)
+
+    def start(self, procedure: Procedure, title: str = "", args: object = None) -> Outcome:
+        """Start a run of that procedure in the name of the caller."""
+        return self.engine.start(procedure, self.person, self.event.place, title, args)
+
+    def audited(self, outcome: Outcome, what: str, subject: str = "", **detail: object) -> Outcome:
+        """The same outcome with an audit entry of the caller's."""
+        entry = self.world.audit(self.person.id, what, subject, **detail)
+        return replace(outcome, changes=(*outcome.changes, entry))
+
+
+class Dispatcher:
+    """Deals with one event at a time, in the order in which they were stored."""
+
+    def __init__(self, world: World, engine: Engine, prefix: str = "!", name: str = "kcibot") -> None:
+        self._world = world
+        self._engine = engine
+        self._prefix = prefix
+        self._name = name
+        self._refusals = Refusals()
+
+    def handle(self, event: Incoming) -> None:
+        """Never raises for what people type; a bug is answered with a reference into the log."""
+        with self._world.lock:
+            outcome = self._outcome(event)
+            self._world.journal.commit([Settle(event), *outcome.changes, *self._reply(event, outcome.notice)])
+        self._engine.wake(outcome.wake)
+
+    def _outcome(self, event: Incoming) -> Outcome:
+        person = self._world.people.resolve(event.place.network, event.identity)
+        try:
+            if event.kind is EventKind.MESSAGE:
+                return self._line(event, person)
+            return self._reaction(event, person)
+        except PermissionDenied as error:
+            return self._refused(event, person, error)
+        except KcibotError as error:
+            return Outcome(Notice(_sentence(error), Level.ERROR))
+        except Exception as error:
+            reference = uuid.uuid4().hex[:8]
+            log.error("unexpected error in a command, reference %s", reference, exc_info=error)
+            return Outcome(
+                Notice(f"Something went wrong that I did not expect; the log has it under {reference}", Level.ERROR)
+            )
+
+    # ---- lines -------------------------------------------------------------------------------------------------
+
+    def _line(self, event: Incoming, person: Person) -> Outcome:
+        text = self._addressed(event.text)
+        if text is not None:
+            return self._command(event, person, text)
+        waiting = self._question(event, person)
+        if waiting is None:
+            return Outcome()
+        outcome = self._command(event, person, f"{waiting} {event.text.strip()}")
+        return replace(outcome, changes=(Forget(ASKED, _asked_key(event, person)), *outcome.changes))
+
+    def _addressed(self, text: str) -> str | None:
+        """The command in a line that is meant for the bot, else None."""
+        text = text.strip().translate(STRAIGHT)
+        for start in (self._prefix, f"@{self._name} ", f"{self._name}: ", f"{self._name}, "):
+            if text.lower().startswith(start.lower()) and len(text) > len(start):
+                return text[len(start) :].strip().removeprefix(self._prefix)
+        return None
+
+    def _command(self, event: Incoming, person: Person, text: str) -> Outcome:
+        words = _words(text)
+        if not words or not words[0][:1].isalnum():
+            return Outcome()
+        command, rest = self._world.registry.find(words)
+        self._authorise(command, person)
+        try:
+            arguments = command.bind(rest)
+        except MissingReason as error:
+            asked = Remember(
+                ASKED, _asked_key(event, person), {"line": text, "at": self._world.clock.now().isoformat()}
+            )
+            return Outcome(Notice(str(error)), (asked,))
+        return command.handler(Call(person, event, self._world, self._engine), **arguments)
+
+    def _authorise(self, command: Command, person: Person) -> None:
+        if self._world.people.may(person, command.role):
+            return
+        who = listed([p.id for p in self._world.people.having(command.role)]) or "nobody yet"
+        raise PermissionDenied(f"!{command.name} is for a {command.role} ({who})")
+
+    def _question(self, event: Incoming, person: Person) -> str | None:
+        """The command for which that person was just asked a reason, there."""
+        asked = self._world.journal.recall(ASKED).get(_asked_key(event, person))
+        if not isinstance(asked, dict) or not person.id or not event.text.strip():
+            return None
+        age = self._world.clock.now() - datetime.fromisoformat(str(asked["at"]))
+        return str(asked["line"]) if age < ANSWER_WITHIN else None
+
+    # ---- reactions ---------------------------------------------------------------------------------------------
+
+    def _reaction(self, event: Incoming, person: Person) -> Outcome:
+        name = event.text.partition("::")[0].strip(":")
+        choice = Choice.APPROVE if name in APPROVING else Choice.REJECT if name in REJECTING else None
+        ask = self._ask(event)
+        if ask is None or choice is None:
+            return Outcome()
+        if event.kind is EventKind.REACTION_REMOVED:
+            return self._engine.withdraw(ask, person, event.place.network)
+        if not person.id:
+            raise PermissionDenied(f"I do not know {event.nick}, so the reaction on “{ask.title}” counts for nothing")
+        return self._engine.vote(ask, person, event.place.network, choice)
+
+    def _ask(self, event: Incoming) -> Ask | None:
+        """The asking whose prompt the reaction points at; an old prompt names an old asking, which is over."""
+        key = self._world.journal.message_key(event.target) if event.target else None
+        parts = (key or "").split(":gate:")
+        if len(parts) != 2 or not parts[0].startswith("run:"):  # noqa: PLR2004 (a key has a run and a gate)
+            return None
+        gate_id, _, number = parts[1].rpartition(":")
+        ask = self._world.journal.ask(int(parts[0].removeprefix("run:")), gate_id)
+        if ask and number.isdigit() and ask.ask != int(number):
+            raise UserError(f"that prompt is out of date; the one to answer has the digest {ask.code}")
+        return ask
+
+    # ---- answers -----------------------------------------------------------------------------------------------
+
+    def _refused(self, event: Incoming, person: Person, error: PermissionDenied) -> Outcome:
+        """Answered once per thing refused; audited as one entry with a count when it goes on."""
+        who = person.id or f"{event.place.network} user {event.nick}"
+        count = self._refusals.count(who, str(error))
+        if not count:
+            return Outcome()
+        audit = self._world.audit(who, "refused", event.text[:200], why=str(error), times=count)
+        return Outcome(Notice(_sentence(error), Level.WARNING) if count == 1 else None, (audit,))
+
+    def _reply(self, event: Incoming, notice: Notice | None) -> tuple[Change, ...]:
+        if notice is None:
+            return ()
+        return (Say(f"reply:{event.place.network}:{event.event_id}", event.place, notice),)
+
+
+class Refusals:
+    """Counts equal refusals, and says at the 1st, 10th, 100th ... that it is time to tell."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, who: str, what: str) -> int:
+        """How many there were, if this one is worth an entry, else 0."""
+        self._counts[who, what] = count = self._counts.get((who, what), 0) + 1
+        return count if str(count).strip("0") == "1" else 0
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Split as a shell would; a line with an odd quote in it, as people write, is split at blanks."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError:
+        return tuple(text.split())
+
+
+def _asked_key(event: Incoming, person: Person) -> str:
+    return f"{event.place} {person.id}"
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,292 @@
+"""Driving one run: take its first open step, do what is due, record it, and go on until there is nothing to do now."""
+
+import logging
+import uuid
+
+from kcibot.core import asking
+from kcibot.core.card import card, card_key
+from kcibot.core.context import StandStill, StepContext
+from kcibot.core.gate import AskState, moved
+from kcibot.core.journal import Change, SaveRun, Say
+from kcibot.core.notice import Level, Notice
+from kcibot.core.ports import Cancellation
+from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Step, Wait
+from kcibot.core.run import (
+    BROKEN,
+    SETTLED,
+    Run,
+    StepKind,
+    StepRecord,
+    StepState,
+    again,
+    anew,
+    begun,
+    broken,
+    ended,
+    failed_for_now,
+    settled,
+    waiting,
+)
+from kcibot.core.wording import listed, span
+from kcibot.core.world import BOT, World
+from kcibot.errors import KcibotError, OutcomeUnknown, TransientError
+
+log = logging.getLogger(__name__)
+
+CHOICES = (
+    "!release retry tries again, !release skip {step} REASON goes on without it, "
+    "!release amend freezes new commits, !release abort REASON ends the run."
+)
+CHOICES_UNKNOWN = (
+    "Look for yourselves. !release skip {step} REASON if it happened, !release retry {step} --not-done if it did not, "
+    "!release retry {step} lets me look again."
+)
+
+
+class Driver:
+    """Drives one run on the caller's thread."""
+
+    def __init__(self, world: World, run_id: int, cancellation: Cancellation) -> None:
+        self._world = world
+        self._journal = world.journal
+        self._run_id = run_id
+        self._cancellation = cancellation
+
+    def drive(self) -> None:
+        """Return when the run has ended, waits, or stands still."""
+        while self._move():
+            pass
+
+    def _move(self) -> bool:
+        """Do one thing; false if there is nothing to do now."""
+        run = self._journal.run(self._run_id)
+        step = run.current
+        if run.ended:
+            return False
+        if step is None:
+            return self._end()
+        if run.holds or step.state in BROKEN or self._waits(step):
+            return False
+        procedure = self._world.registry.procedure(run.procedure)
+        item = procedure.item(step.id)
+        if item is None:
+            return self._broke(step, StepState.FAILED, f"{run.procedure} has no such step any more")
+        return self._guarded(run, procedure, item, step)
+
+    def _guarded(self, run: Run, procedure: Procedure, item: Gate | Step[object], step: StepRecord) -> bool:
+        """Do what is due, and turn whatever goes wrong into a state that people can read."""
+        try:
+            if isinstance(item, Gate):
+                return self._gate(run, procedure, item, step)
+            return self._step(run, procedure, item, step)
+        except StandStill:
+            return False
+        except OutcomeUnknown as error:
+            return self._broke(step, StepState.UNKNOWN, str(error))
+        except TransientError as error:
+            return self._failed_for_now(item, step, str(error))
+        except KcibotError as error:
+            return self._broke(step, StepState.FAILED, str(error))
+        except Exception as error:  # noqa: BLE001 (a bug in a step must end in the channel, not in a dead thread)
+            return self._broke(step, StepState.FAILED, self._logged(error))
+
+    def _waits(self, step: StepRecord) -> bool:
+        if step.state is not StepState.WAITING:
+            return False
+        return step.wake_at is None or step.wake_at > self._world.clock.cautious_now()
+
+    # ---- gates -------------------------------------------------------------------------------------------------
+
+    def _gate(self, run: Run, procedure: Procedure, gate: Gate, step: StepRecord) -> bool:
+        if step.state is StepState.WAITING:
+            return self._expire(run, gate.id, step)
+        context = StepContext(self._world, run, step.id, self._cancellation)
+        needed = gate.when(context)
+        request = asking.gate_request(gate, procedure, context) if needed.needed else None
+        if request is None:
+            return self._settle(step, StepState.NOT_NEEDED, needed.why or "nothing to approve")
+        return self._ask(step, request)
+
+    def _ask(self, step: StepRecord, request: GateRequest) -> bool:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.step(step.id) != step or run.ended:
+                return True
+            run, changes = asking.opened(self._world, run, step.id, request)
+            self._journal.commit([SaveRun(run), *changes])
+        return False
+
+    def _expire(self, run: Run, gate_id: str, step: StepRecord) -> bool:
+        """Nobody answered in time: ask again, with the facts as they are then."""
+        with self._world.lock:
+            ask = self._journal.ask(run.id, gate_id)
+            run = self._journal.run(run.id)
+            if ask is None or ask.state is not AskState.OPEN or run.step(step.id) != step:
+                return True
+            changes = asking.closed(self._world, run, ask, AskState.EXPIRED)
+            self._journal.commit([SaveRun(again(run, step.id)), *changes])
+        return True
+
+    # ---- steps -------------------------------------------------------------------------------------------------
+
+    def _step(self, run: Run, procedure: Procedure, step: Step[object], record: StepRecord) -> bool:
+        context = StepContext(self._world, run, step.id, self._cancellation)
+        if record.state is StepState.PENDING and not self._journal.effects(run.id, step.id, record.round):
+            needed = step.needed(context)
+            if not needed.needed:
+                return self._settle(record, StepState.NOT_NEEDED, needed.why)
+            if not self._still_approved(run, procedure, step, context):
+                return True
+            request = self._request(run, step, context)
+            if request:
+                return self._ask(record, request)
+        if record.state is not StepState.RUNNING:
+            record = self._begin(record)
+        self._in_time(step, record)
+        return self._finish(
+            record, step.run(StepContext(self._world, self._journal.run(run.id), step.id, self._cancellation))
+        )
+
+    def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
+        """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
+        gate = asking.covering_gate(procedure, step.id)
+        ask = self._journal.ask(run.id, gate.id) if gate else None
+        if gate is None or ask is None:
+            return True
+        shown, now = ask.facts.get(step.id, {}), step.preview(context).facts
+        changed = moved(shown, now)  # type: ignore[arg-type]  # facts of a step are a mapping
+        if not changed:
+            return True
+        with self._world.lock:
+            run = self._journal.run(run.id)
+            alert = Notice(
+                f"{run.title}: the approval of “{ask.title}” is void, because what it showed has changed",
+                Level.ALERT,
+                tuple(f"{step.title}, {line}" for line in changed),
+                mentions=(run.starter,),
+            )
+            self._journal.commit(
+                [
+                    SaveRun(anew(run, gate.id)),
+                    *asking.closed(self._world, run, ask, AskState.VOID),
+                    *self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run)),
+                    self._world.audit(BOT, "void", f"{run.title}: {ask.title}", digest=ask.digest, moved=list(changed)),
+                ]
+            )
+        return False
+
+    def _request(self, run: Run, step: Step[object], context: StepContext) -> GateRequest | None:
+        """The gate that the step wants of its own, unless it was approved for these very facts."""
+        request = step.asks(context)
+        if request is None:
+            return None
+        gate_id = f"{request.gate_id}:{step.id}"
+        facts = {step.id: request.preview.facts}
+        ask = self._journal.ask(run.id, gate_id)
+        if ask and ask.state is AskState.APPROVED and not moved(ask.facts, facts):
+            return None
+        return GateRequest(gate_id, request.title, Preview(facts, request.preview.display))
+
+    def _begin(self, record: StepRecord) -> StepRecord:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.holds or run.ended or run.step(record.id) != record:
+                raise StandStill
+            run = begun(run, record.id, self._world.clock.now())
+            self._journal.commit([SaveRun(run), *self._card(run)])
+            return run.step(record.id)
+
+    def _in_time(self, step: Step[object], record: StepRecord) -> None:
+        started = record.started_at or self._world.clock.now()
+        if self._world.clock.now() - started > step.limit:
+            raise KcibotError(f"it took longer than {span(step.limit)}. It last said: {record.text or 'nothing'}")
+
+    def _finish(self, record: StepRecord, end: Done[object] | Wait) -> bool:
+        if isinstance(end, Done):
+            return self._settle(record, StepState.DONE, end.text, self._journal.codec.dump(end.value))
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.ended or run.step(record.id).state is not StepState.RUNNING:
+                return False
+            run = waiting(run, record.id, end.text, end.until, self._world.clock.now())
+            self._journal.commit([SaveRun(run), *self._card(run)])
+        return end.until <= self._world.clock.cautious_now()
+
+    # ---- ends --------------------------------------------------------------------------------------------------
+
+    def _settle(self, record: StepRecord, state: StepState, text: str, value: object = None) -> bool:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.ended or run.step(record.id).state in SETTLED:
+                return not run.ended
+            now = self._world.clock.now()
+            run = settled(run, record.id, state, now, text, value)
+            audit = self._world.audit(BOT, f"step {state.value}", f"{run.title}: {record.title}", text=text)
+            self._journal.commit([SaveRun(run), audit, *self._card(run)])
+        return True
+
+    def _failed_for_now(self, item: Gate | Step[object], record: StepRecord, text: str) -> bool:
+        retry = item.retry if isinstance(item, Step) else None
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            failures = run.step(record.id).failures + 1
+            if retry is None or failures >= retry.attempts:
+                return self._broke(record, StepState.FAILED, text)
+            wake_at = self._world.clock.now() + retry.wait(failures)
+            run = failed_for_now(run, record.id, f"{text} (I try again)", wake_at)
+            self._journal.commit([SaveRun(run), *self._card(run)])
+        return False
+
+    def _broke(self, record: StepRecord, state: StepState, text: str) -> bool:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.ended:
+                return False
+            run = broken(run, record.id, state, text)
+            audit = self._world.audit(BOT, f"step {state.value}", f"{run.title}: {record.title}", text=text)
+            key = f"run:{run.id}:{record.id}:{record.round}:broken:{self._world.clock.now().isoformat()}"
+            alert = self._world.everywhere(key, _alert(run, record, state, text), card_key(run))
+            self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])
+        return False
+
+    def _end(self) -> bool:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if not run.ended:
+                run = ended(run, self._world.clock.now())
+                audit = self._world.audit(BOT, "run succeeded", run.title, run=run.id)
+                self._journal.commit([SaveRun(run), audit, *self._card(run)])
+        return False
+
+    def _card(self, run: Run) -> tuple[Change, ...]:
+        return card_changes(self._world, run)
+
+    def _logged(self, error: Exception) -> str:
+        reference = uuid.uuid4().hex[:8]
+        log.error("unexpected error in run %s, reference %s", self._run_id, reference, exc_info=error)
+        return f"something went wrong that I did not expect ({type(error).__name__}); the log has it under {reference}"
+
+
+def card_changes(world: World, run: Run) -> tuple[Change, ...]:
+    """Show the run as it stands now: its card, or for a run without one its answer once there is one."""
+    if world.registry.procedure(run.procedure).card:
+        return world.everywhere(card_key(run), card(run, world.clock.now()))
+    last = run.current or run.steps[-1]
+    if not last.text or not (run.ended or last.state in BROKEN):
+        return ()
+    title, *lines = last.text.splitlines()
+    level = Level.ERROR if last.state in BROKEN else Level.INFO
+    return (Say(f"run:{run.id}:answer", run.place, Notice(title, level, tuple(lines))),)
+
+
+def _alert(run: Run, record: StepRecord, state: StepState, text: str) -> Notice:
+    """What broke, what production is left with, and what can be done."""
+    what = "its outcome is unknown" if state is StepState.UNKNOWN else "failed"
+    done = [step.title for step in run.steps if step.state is StepState.DONE]
+    kind = "answer" if record.kind is StepKind.GATE else "step"
+    title = (
+        f"{run.title}: “{record.title}” {what}" if kind == "step" else f"{run.title}: “{record.title}” was not approved"
+    )
+    where = f"Done before it: {listed(done[-3:])}." if done else "Nothing had been done before it."
+    choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES
+    return Notice(title, Level.ALERT, (text, where, choices.format(step=record.id)), mentions=(run.starter,))

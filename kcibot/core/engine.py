@@ -1,0 +1,247 @@
+"""The engine: what may be decided about runs, and the threads that drive them. The only writer of run state."""
+
+import threading
+from dataclasses import replace
+
+from kcibot.core import asking
+from kcibot.core.access import Person
+from kcibot.core.card import card_key
+from kcibot.core.command import Outcome
+from kcibot.core.drive import Driver, card_changes
+from kcibot.core.gate import Ask, AskState, Choice
+from kcibot.core.journal import Change, Effect, EffectState, SaveAsk, SaveEffect, SaveRun
+from kcibot.core.message import Place
+from kcibot.core.notice import Level, Notice
+from kcibot.core.procedure import Gate, Procedure
+from kcibot.core.prompt import reminder
+from kcibot.core.run import (
+    SETTLED,
+    Hold,
+    HoldKind,
+    Run,
+    StepKind,
+    StepRecord,
+    StepState,
+    again,
+    anew,
+    ended,
+    held,
+    released,
+    settled,
+)
+from kcibot.core.wording import listed
+from kcibot.core.world import World
+from kcibot.errors import UserError
+
+
+class Cancel:
+    """Fulfils `ports.Cancellation` with a threading event."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        return self._event.wait(seconds)
+
+    def cancel(self) -> None:
+        self._event.set()
+
+
+class Engine:
+    """Decisions return an Outcome whose changes the caller commits, holding `world.lock` from before until after."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._mutex = threading.Lock()
+        self._driving: dict[int, bool] = {}
+        self._cancels: dict[int, Cancel] = {}
+        self._closing = False
+
+    # ---- decisions ---------------------------------------------------------------------------------------------
+
+    def start(
+        self, procedure: Procedure, person: Person, place: Place, title: str = "", args: object = None
+    ) -> Outcome:
+        """A new run of that procedure. Its steps are recorded now, so that a later version of the bot keeps to them."""
+        now = self._world.clock.now()
+        steps = tuple(
+            StepRecord(item.id, item.title, StepKind.GATE if isinstance(item, Gate) else StepKind.STEP)
+            for item in procedure
+        )
+        run = Run(
+            id=self._world.journal.new_run_id(),
+            procedure=procedure.name,
+            title=title or procedure.title,
+            starter=person.id,
+            place=place,
+            created_at=now,
+            steps=steps,
+            args=self._world.journal.codec.dump(args),
+        )
+        audit = self._world.audit(person.id, "start", run.title, run=run.id, args=run.args)
+        return self._changed(run, audit)
+
+    def vote(self, ask: Ask, person: Person, network: str, choice: Choice, reason: str = "") -> Outcome:
+        changes = asking.voted(self._world, ask, person, network, choice, reason)
+        return Outcome(changes=tuple(changes), wake=(ask.run_id,))
+
+    def withdraw(self, ask: Ask, person: Person, network: str) -> Outcome:
+        return Outcome(changes=tuple(asking.withdrawn(self._world, ask, person, network)), wake=(ask.run_id,))
+
+    def hold(self, run: Run, kind: HoldKind, person: Person, reason: str) -> Outcome:
+        """The run stands still at its next safe point; a STOP also ends what can be ended of the effect in flight."""
+        run = held(run, Hold(kind, person.id, reason, self._world.clock.now()))
+        if kind is HoldKind.STOP:
+            self._cancel(run.id).cancel()
+        return self._changed(run, self._world.audit(person.id, kind.value, run.title, reason=reason))
+
+    def release(self, run: Run, kinds: frozenset[HoldKind], person: Person) -> Outcome:
+        """The run goes on, unless a hold of another kind is left."""
+        if not any(hold.kind in kinds for hold in run.holds):
+            raise UserError(f"{run.title} is not held")
+        run = released(run, kinds)
+        if HoldKind.STOP in kinds:
+            with self._mutex:
+                self._cancels.pop(run.id, None)
+        return self._changed(run, self._world.audit(person.id, "continue", run.title))
+
+    def retry(self, run: Run, step_id: str, person: Person, *, not_done: bool = False) -> Outcome:
+        """Try a broken step again where it broke, or begin a settled one anew.
+
+        `not_done` is a person's word that an effect whose outcome was unknown did not happen.
+        """
+        step = self._step(run, step_id)
+        effects: tuple[Change, ...] = ()
+        if not_done:
+            effects = tuple(_refused(e) for e in self._world.journal.effects_in_flight(run.id) if e.step_id == step_id)
+        fresh = step.state in SETTLED or step.kind is StepKind.GATE
+        run = anew(run, step_id) if fresh else again(run, step_id)
+        audit = self._world.audit(person.id, "retry", f"{run.title}: {step.title}", not_done=not_done)
+        return self._changed(run, audit, *effects)
+
+    def skip(self, run: Run, step_id: str, person: Person, reason: str) -> Outcome:
+        """Go on without the step, or with what people did by hand. A gate is approved or overridden, never skipped."""
+        step = self._step(run, step_id)
+        if step.kind is StepKind.GATE:
+            raise UserError(f"“{step.title}” is a gate: approve it, or !approve CODE --override REASON")
+        if step.state in SETTLED:
+            raise UserError(f"“{step.title}” is settled already: {step.text or step.state.value}")
+        if step.state is StepState.RUNNING:
+            raise UserError(f"“{step.title}” is acting now; !stop ends it, then skip it")
+        now = self._world.clock.now()
+        run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}", step.value)
+        return self._changed(run, self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason))
+
+    def abort(self, run: Run, person: Person, reason: str) -> Outcome:
+        """The run ends where it is; the outcome says what was done and what stays as it is."""
+        self._cancel(run.id).cancel()
+        run = ended(run, self._world.clock.now(), f"by {person.id}: {reason}")
+        done = [step.title for step in run.steps if step.state is StepState.DONE]
+        flying = [effect.key for effect in self._world.journal.effects_in_flight(run.id)]
+        lines = [f"Done: {listed(done)}." if done else "Nothing had been done."]
+        if flying:
+            lines.append(f"In flight, outcome unknown: {listed(flying)}.")
+        notice = Notice(f"{run.title} aborted by {person.id}: {reason}", Level.ALERT, tuple(lines))
+        told = self._world.everywhere(f"run:{run.id}:aborted", notice, card_key(run))
+        audit = self._world.audit(person.id, "abort", run.title, reason=reason, in_flight=flying)
+        return self._changed(run, audit, *self._voided(run), *told)
+
+    def amend(self, run: Run, person: Person) -> Outcome:
+        """A new revision: every step is looked at again, and those that find nothing left to do say so."""
+        current = run.current
+        if current and current.state is StepState.RUNNING:
+            raise UserError(f"“{current.title}” is acting now; !release pause first")
+        voided = self._voided(run)
+        run = replace(run, revision=run.revision + 1)
+        for step in run.steps:
+            run = anew(run, step.id)
+        return self._changed(run, self._world.audit(person.id, "amend", run.title, revision=run.revision), *voided)
+
+    # ---- driving -----------------------------------------------------------------------------------------------
+
+    def wake(self, run_ids: tuple[int, ...]) -> None:
+        """Go on with these runs, each on a thread of its own; a run is never driven twice at a time."""
+        for run_id in run_ids:
+            with self._mutex:
+                if self._closing:
+                    return
+                if run_id in self._driving:
+                    self._driving[run_id] = True
+                    continue
+                self._driving[run_id] = False
+            threading.Thread(target=self._drive, args=(run_id,), name=f"run-{run_id}").start()
+
+    def resume(self) -> None:
+        """After a start: go on with every run that has not ended."""
+        self.wake(tuple(run.id for run in self._world.journal.open_runs()))
+
+    def tick(self) -> None:
+        """Wake the runs whose wait is over, and remind of gates that nobody answers."""
+        now = self._world.clock.cautious_now()
+        for run in self._world.journal.open_runs():
+            step = run.current
+            if step and step.state is StepState.WAITING and step.wake_at and step.wake_at <= now:
+                self.wake((run.id,))
+        self._remind()
+
+    def close(self, seconds: float) -> None:
+        """Let acting runs come to their next safe point, at most so long. They go on after the next start."""
+        with self._mutex:
+            self._closing = True
+            for cancel in self._cancels.values():
+                cancel.cancel()
+        for thread in threading.enumerate():
+            if thread.name.startswith("run-"):
+                thread.join(seconds)
+
+    def _drive(self, run_id: int) -> None:
+        while True:
+            Driver(self._world, run_id, self._cancel(run_id)).drive()
+            with self._mutex:
+                if not self._driving[run_id]:
+                    del self._driving[run_id]
+                    return
+                self._driving[run_id] = False
+
+    def _remind(self) -> None:
+        now = self._world.clock.now()
+        for ask in self._world.journal.open_asks():
+            policy = self._world.policy(ask.gate_id)
+            if now - (ask.reminded_at or ask.opened_at) < policy.remind:
+                continue
+            if policy.hours and not policy.hours.is_open(now):
+                continue
+            with self._world.lock:
+                run = self._world.journal.run(ask.run_id)
+                notice = reminder(run, ask, policy, self._world.people, now)
+                key = f"{ask.message_key}:reminder:{now.isoformat()}"
+                told = self._world.everywhere(key, notice, card_key(run))
+                self._world.journal.commit([SaveAsk(replace(ask, reminded_at=now)), *told])
+
+    # ---- small things ------------------------------------------------------------------------------------------
+
+    def _changed(self, run: Run, *more: Change) -> Outcome:
+        return Outcome(changes=(SaveRun(run), *more, *card_changes(self._world, run)), wake=(run.id,))
+
+    def _voided(self, run: Run) -> list[Change]:
+        asks = [ask for ask in self._world.journal.open_asks() if ask.run_id == run.id]
+        return [change for ask in asks for change in asking.closed(self._world, run, ask, AskState.VOID)]
+
+    def _cancel(self, run_id: int) -> Cancel:
+        with self._mutex:
+            return self._cancels.setdefault(run_id, Cancel())
+
+    def _step(self, run: Run, step_id: str) -> StepRecord:
+        try:
+            return run.step(step_id)
+        except KeyError:
+            names = listed([step.id for step in run.steps])
+            raise UserError(f"{run.title} has no step {step_id}. Its steps: {names}") from None
+
+
+def _refused(effect: Effect) -> SaveEffect:
+    return SaveEffect(replace(effect, state=EffectState.REFUSED))

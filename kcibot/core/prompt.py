@@ -1,0 +1,69 @@
+"""What a gate says: its prompt, edited in place as votes come in, and its reminders."""
+
+from datetime import datetime
+
+from kcibot.core.access import People, Person
+from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, StarterVote, Vote, standing
+from kcibot.core.notice import Button, Field, Level, Notice
+from kcibot.core.run import Run
+from kcibot.core.wording import listed, moment
+
+HEADS = {
+    AskState.OPEN: "asks for approval",
+    AskState.APPROVED: "approved",
+    AskState.REJECTED: "rejected",
+    AskState.VOID: "no longer valid",
+    AskState.EXPIRED: "expired",
+}
+
+
+def prompt(run: Run, ask: Ask, policy: GatePolicy, people: People, votes: tuple[Vote, ...], now: datetime) -> Notice:
+    """The prompt as it stands."""
+    is_open = ask.state is AskState.OPEN
+    return Notice(
+        title=f"{run.title}: “{ask.title}” {HEADS[ask.state]}",
+        level=Level.PROMPT if is_open else Level.INFO,
+        lines=(*ask.display, *(_vote_line(vote) for vote in votes)),
+        fields=_fields(run, ask, policy, people, votes, now),
+        buttons=(Button("Approve", f"!approve {ask.code}"), Button("Reject", f"!reject {ask.code}")) if is_open else (),
+        mentions=tuple(p.id for p in voters(run, policy, people)) if is_open else (),
+        brief=f"{run.title}: {ask.title} {HEADS[ask.state]}" + (f": !approve {ask.code}" if is_open else ""),
+    )
+
+
+def reminder(run: Run, ask: Ask, policy: GatePolicy, people: People, now: datetime) -> Notice:
+    """Somebody still has to answer."""
+    names = tuple(p.id for p in voters(run, policy, people))
+    return Notice(
+        title=f"{run.title} still waits for “{ask.title}”, asked {moment(ask.opened_at, now)}",
+        level=Level.ALERT,
+        lines=(f"!approve {ask.code} or !reject {ask.code} REASON",),
+        mentions=names,
+    )
+
+
+def voters(run: Run, policy: GatePolicy, people: People) -> tuple[Person, ...]:
+    """Who may answer."""
+    starter_may = policy.starter is StarterVote.ALLOWED
+    return tuple(p for p in people.having(policy.role) if starter_may or p.id != run.starter)
+
+
+def _fields(
+    run: Run, ask: Ask, policy: GatePolicy, people: People, votes: tuple[Vote, ...], now: datetime
+) -> tuple[Field, ...]:
+    if ask.state is not AskState.OPEN:
+        return (Field("Digest", ask.code),)
+    names = listed([p.id for p in voters(run, policy, people)]) or f"nobody has the role {policy.role}"
+    have = standing(policy, votes)
+    needed = f"{have.missing} of {policy.quorum}" if have.approved_by else str(policy.quorum)
+    fields = [Field("Digest", ask.code), Field("May approve", names), Field("Still needed", needed)]
+    if ask.expires_at:
+        fields.append(Field("Expires", moment(ask.expires_at, now)))
+    return tuple(fields)
+
+
+def _vote_line(vote: Vote) -> str:
+    reason = f": {vote.reason}" if vote.reason else ""
+    said = {Choice.APPROVE: "approves", Choice.REJECT: "rejects", Choice.OVERRIDE: "OVERRIDES the quorum"}[vote.choice]
+    taken_back = " (withdrawn)" if vote.withdrawn else ""
+    return f"{vote.person} {said}{reason}{taken_back}"

@@ -1,0 +1,50 @@
+"""What the engine works with, gathered: the store, the clock, the people, the services and the rules that are set."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from kcibot.core.access import People
+from kcibot.core.gate import GatePolicy
+from kcibot.core.journal import Audit, Journal, Say
+from kcibot.core.message import Place
+from kcibot.core.notice import Notice
+from kcibot.core.ports import Clock, Ports
+from kcibot.core.registry import Registry
+
+S = TypeVar("S")
+
+BOT = "kcibot"
+"""Who the audit names for what the bot does of itself."""
+
+
+@dataclass(frozen=True)
+class World:
+    """`rooms` are the conversations that see every step. `lock` is held while a decision is made and committed."""
+
+    journal: Journal
+    clock: Clock
+    people: People
+    ports: Ports
+    registry: Registry
+    rooms: tuple[Place, ...]
+    policies: Mapping[str, GatePolicy]
+    sections: Mapping[type[object], object]
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def policy(self, gate_id: str) -> GatePolicy:
+        """The policy of a gate; `force:push-core` is a `force`. One that is not configured is strict."""
+        return self.policies.get(gate_id.partition(":")[0], GatePolicy())
+
+    def settings(self, kind: type[S]) -> S:
+        """The configured values of one section, or its defaults."""
+        found = self.sections.get(kind)
+        return found if isinstance(found, kind) else kind()
+
+    def everywhere(self, key: str, notice: Notice, thread: str = "") -> tuple[Say, ...]:
+        """Say it in every room."""
+        return tuple(Say(key, place, notice, thread) for place in self.rooms)
+
+    def audit(self, who: str, what: str, subject: str = "", **detail: object) -> Audit:
+        return Audit(self.clock.now(), who, what, subject, detail)
