@@ -1,10 +1,11 @@
 """Everything a command file may use of the bot, in one import."""
 
 from kcibot.core.access import BREAK_GLASS, EVERYBODY, Person
+from kcibot.core.card import brief, card
 from kcibot.core.command import Command, Outcome, Reason, Words, command, read_span
 from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
-from kcibot.core.gate import AskState, Choice
+from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.hours import Hours
 from kcibot.core.journal import Change, Forget, Remember, Say
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
@@ -68,6 +69,7 @@ from kcibot.errors import (
 __all__ = [
     "BREAK_GLASS",
     "EVERYBODY",
+    "Ask",
     "AskState",
     "Build",
     "BuildRef",
@@ -140,7 +142,9 @@ __all__ = [
     "Watch",
     "Watcher",
     "Words",
+    "brief",
     "canonical",
+    "card",
     "command",
     "digest",
     "listed",

@@ -1,6 +1,6 @@
 """Who is who, and who may do what. Authority belongs to configured persons, never to nicks."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 EVERYBODY = "everybody"
@@ -28,7 +28,7 @@ class People:
         self._by_identity = {identity: p for p in self._persons.values() for identity in p.identities}
         self._implied = implied
 
-    def __iter__(self) -> Iterable[Person]:
+    def __iter__(self) -> Iterator[Person]:
         return iter(self._persons.values())
 
     def resolve(self, network: str, identity: str) -> Person:

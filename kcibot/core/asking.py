@@ -113,7 +113,7 @@ def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[C
     now = world.clock.now()
     have = standing(world.policy(ask.gate_id), votes)
     ask = replace(ask, state=have.state)
-    step_id = _step_of(ask)
+    step_id = step_of(ask)
     match have.state:
         case AskState.APPROVED:
             run = _approved(run, step_id, f"by {listed((*have.approved_by, *have.overridden_by))}", now)
@@ -145,14 +145,14 @@ def _shown(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Ch
     return [*prompts, *world.everywhere(card_key(run), card(run, now))]
 
 
-def _step_of(ask: Ask) -> str:
+def step_of(ask: Ask) -> str:
     """The gate's own step, or the step that requested it (`force:push-core`)."""
     return ask.gate_id.partition(":")[2] or ask.gate_id
 
 
 def _nothing_begun(world: World, run: Run, ask: Ask) -> bool:
     procedure = world.registry.procedure(run.procedure)
-    covered = [step.id for step in procedure.covered_by(ask.gate_id)] or [_step_of(ask)]
+    covered = [step.id for step in procedure.covered_by(ask.gate_id)] or [step_of(ask)]
     return all(run.step(i).state in {StepState.PENDING, StepState.WAITING} for i in covered if _to_come(run, i))
 
 

@@ -1,7 +1,9 @@
 """What a step is given while it runs: above all `effect`, the only way in which it changes the world."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from kcibot.core.access import Person
@@ -35,6 +37,7 @@ class StepContext:
         self.ports = world.ports
         self.clock = world.clock
         self.people = world.people
+        self.hours = world.hours
         self._world = world
         self._step_id = step_id
         self._shown_at = world.clock.now()
@@ -42,6 +45,18 @@ class StepContext:
     @property
     def starter(self) -> Person:
         return self.people.get(self.run.starter)
+
+    @property
+    def memory(self) -> object:
+        record = self.run.step(self._step_id)
+        return None if record.state in SETTLED else record.value
+
+    def folder(self, name: str) -> Path:
+        folder = self._world.folder / f"run-{self.run.id}-{self._step_id}-{name}"
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return folder
 
     def settings(self, kind: type[S]) -> S:
         return self._world.settings(kind)
@@ -80,6 +95,15 @@ class StepContext:
         except (TransientError, PermanentError):
             self._refused(key)
             raise
+
+    def keep(self, key: str, look: Callable[[], E]) -> E:
+        """See `procedure.Context.keep`."""
+        known = self._world.journal.effects(self.run.id, self._step_id, self._round).get(key)
+        if known and known.state is EffectState.SEEN:
+            return known.value  # type: ignore[return-value]  # what was seen under this very key before
+        value = look()
+        self._world.journal.commit([SaveEffect(self._effect(key, EffectState.SEEN, value))])
+        return value
 
     def report(self, text: str, progress: Progress | None = None) -> None:
         """See `procedure.Context.report`. An edit every few seconds at most, made by the bot's own clock."""

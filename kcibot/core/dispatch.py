@@ -88,9 +88,9 @@ class Dispatcher:
             return self._refused(event, person, error)
         except KcibotError as error:
             return Outcome(Notice(_sentence(error), Level.ERROR))
-        except Exception as error:
+        except Exception:
             reference = uuid.uuid4().hex[:8]
-            log.error("unexpected error in a command, reference %s", reference, exc_info=error)
+            log.exception("unexpected error in a command, reference %s", reference)
             return Outcome(
                 Notice(f"Something went wrong that I did not expect; the log has it under {reference}", Level.ERROR)
             )

@@ -7,7 +7,7 @@ from kcibot.core import asking
 from kcibot.core.card import card, card_key
 from kcibot.core.context import StandStill, StepContext
 from kcibot.core.gate import AskState, moved
-from kcibot.core.journal import Change, SaveRun, Say
+from kcibot.core.journal import Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
 from kcibot.core.ports import Cancellation
 from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Step, Wait
@@ -131,7 +131,7 @@ class Driver:
 
     def _step(self, run: Run, procedure: Procedure, step: Step[object], record: StepRecord) -> bool:
         context = StepContext(self._world, run, step.id, self._cancellation)
-        if record.state is StepState.PENDING and not self._journal.effects(run.id, step.id, record.round):
+        if self._untouched(run, record):
             needed = step.needed(context)
             if not needed.needed:
                 return self._settle(record, StepState.NOT_NEEDED, needed.why)
@@ -146,6 +146,13 @@ class Driver:
         return self._finish(
             record, step.run(StepContext(self._world, self._journal.run(run.id), step.id, self._cancellation))
         )
+
+    def _untouched(self, run: Run, record: StepRecord) -> bool:
+        """Whether the step has done nothing yet, so that what was approved of it can be compared with the world."""
+        if record.state is StepState.RUNNING or (record.state is StepState.WAITING and record.started_at):
+            return False
+        effects = self._journal.effects(run.id, record.id, record.round).values()
+        return not any(effect.state in {EffectState.DONE, EffectState.IN_FLIGHT} for effect in effects)
 
     def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
         """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
@@ -208,7 +215,7 @@ class Driver:
             run = self._journal.run(self._run_id)
             if run.ended or run.step(record.id).state is not StepState.RUNNING:
                 return False
-            run = waiting(run, record.id, end.text, end.until, self._world.clock.now())
+            run = waiting(run, record.id, end.text, end.until, self._world.clock.now(), end.memory)
             self._journal.commit([SaveRun(run), *self._card(run)])
         return end.until <= self._world.clock.cautious_now()
 

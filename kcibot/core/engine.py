@@ -119,6 +119,7 @@ class Engine:
         if not_done:
             effects = tuple(_refused(e) for e in self._world.journal.effects_in_flight(run.id) if e.step_id == step_id)
         fresh = step.state in SETTLED or step.kind is StepKind.GATE
+        effects += tuple(self._voided(run, step_id))
         run = anew(run, step_id) if fresh else again(run, step_id)
         audit = self._world.audit(person.id, "retry", f"{run.title}: {step.title}", not_done=not_done)
         return self._changed(run, audit, *effects)
@@ -133,7 +134,7 @@ class Engine:
         if step.state is StepState.RUNNING:
             raise UserError(f"“{step.title}” is acting now; !stop ends it, then skip it")
         now = self._world.clock.now()
-        run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}", step.value)
+        run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}")
         return self._changed(run, self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason))
 
     def abort(self, run: Run, person: Person, reason: str) -> Outcome:
@@ -227,8 +228,10 @@ class Engine:
     def _changed(self, run: Run, *more: Change) -> Outcome:
         return Outcome(changes=(SaveRun(run), *more, *card_changes(self._world, run)), wake=(run.id,))
 
-    def _voided(self, run: Run) -> list[Change]:
-        asks = [ask for ask in self._world.journal.open_asks() if ask.run_id == run.id]
+    def _voided(self, run: Run, step_id: str = "") -> list[Change]:
+        """Close what the run, or that step of it, is still asking."""
+        mine = [ask for ask in self._world.journal.open_asks() if ask.run_id == run.id]
+        asks = [ask for ask in mine if step_id in {"", ask.gate_id, asking.step_of(ask)}]
         return [change for ask in asks for change in asking.closed(self._world, run, ask, AskState.VOID)]
 
     def _cancel(self, run_id: int) -> Cancel:

@@ -41,8 +41,9 @@ class SaveVote:
 
 
 class EffectState(StrEnum):
-    """REFUSED: the other end certainly did nothing, so it may be tried again without a look."""
+    """REFUSED: the other end certainly did nothing, so it may be tried again without a look. SEEN: nothing was done."""
 
+    SEEN = "seen"
     IN_FLIGHT = "in-flight"
     DONE = "done"
     REFUSED = "refused"
@@ -173,6 +174,10 @@ class Journal(Protocol):
 
     def ask(self, run_id: int, gate_id: str) -> Ask | None:
         """The newest asking of that gate in that run."""
+        ...
+
+    def asks(self, run_id: int) -> tuple[Ask, ...]:
+        """The newest asking of every gate of that run, in the order in which they were opened."""
         ...
 
     def open_asks(self) -> tuple[Ask, ...]: ...

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from kcibot.core.access import People, Person
+from kcibot.core.hours import Hours
 from kcibot.core.notice import Notice, Progress
 from kcibot.core.ports import Cancellation, Clock, Ports
 from kcibot.core.run import Run
@@ -43,10 +45,14 @@ class Done(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask this step again at `until`, without holding a thread meanwhile. `text` says what it waits for."""
+    """Ask this step again at `until`, without holding a thread meanwhile. `text` says what it waits for.
+
+    `memory` is a JSON value that the step finds again as `Context.memory`, also after a restart.
+    """
 
     until: datetime
     text: str
+    memory: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,19 @@ class Context(Protocol):
     clock: Clock
     people: People
     cancellation: Cancellation
+    hours: Hours | None
 
     @property
     def starter(self) -> Person: ...
+
+    @property
+    def memory(self) -> object:
+        """What this step's last Wait kept; None at its first call."""
+        ...
+
+    def folder(self, name: str) -> Path:
+        """An empty folder of this step's own; gone at the next start of the bot."""
+        ...
 
     def settings(self, kind: type[S]) -> S:
         """The configured values of one section, by its type."""
@@ -97,6 +113,10 @@ class Context(Protocol):
         `act` raises OutcomeUnknown, `probe` is asked; only its proven "no" lets `act` run again. `key` is unique in
         the step and says what the effect is.
         """
+        ...
+
+    def keep(self, key: str, look: Callable[[], E]) -> E:
+        """Look once, and have what was seen (a JSON value) for the rest of this round, also after a restart."""
         ...
 
     def report(self, text: str, progress: Progress | None = None) -> None:

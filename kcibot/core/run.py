@@ -42,7 +42,8 @@ class StepRecord:
     """What happened to one step. `text` says it in a line: the result, what is waited for, or what broke.
 
     `round` counts how often the step was begun anew; effects of an older round do not count. `failures` counts the
-    tries in a row that failed for a passing reason. `value` is the step's typed result as JSON.
+    tries in a row that failed for a passing reason. `value` is the step's typed result as JSON, or before its end what
+    it keeps from one wait to the next.
     """
 
     id: str
@@ -140,11 +141,17 @@ def settled(run: Run, step_id: str, state: StepState, at: datetime, text: str, v
     return run.with_step(step_id, state=state, ended_at=at, wake_at=None, text=text, value=value)
 
 
-def waiting(run: Run, step_id: str, text: str, wake_at: datetime | None, at: datetime) -> Run:
+def waiting(run: Run, step_id: str, text: str, wake_at: datetime | None, at: datetime, memory: object = None) -> Run:
     """The step holds no thread until `wake_at`, or until somebody answers (None). A wait is no failed try."""
     step = run.step(step_id)
     return run.with_step(
-        step_id, state=StepState.WAITING, wake_at=wake_at, text=text, started_at=step.started_at or at, failures=0
+        step_id,
+        state=StepState.WAITING,
+        wake_at=wake_at,
+        text=text,
+        started_at=step.started_at or at,
+        failures=0,
+        value=memory,
     )
 
 
@@ -167,7 +174,7 @@ def again(run: Run, step_id: str) -> Run:
 def anew(run: Run, step_id: str) -> Run:
     """Begin the step from its start: effects of earlier rounds do not count."""
     step = run.step(step_id)
-    return again(run, step_id).with_step(step_id, started_at=None, ended_at=None, round=step.round + 1)
+    return again(run, step_id).with_step(step_id, started_at=None, ended_at=None, value=None, round=step.round + 1)
 
 
 def held(run: Run, hold: Hold) -> Run:

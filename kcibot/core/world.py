@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from kcibot.core.access import People
 from kcibot.core.gate import GatePolicy
+from kcibot.core.hours import Hours
 from kcibot.core.journal import Audit, Journal, Say
 from kcibot.core.message import Place
 from kcibot.core.notice import Notice
@@ -21,7 +23,10 @@ BOT = "kcibot"
 
 @dataclass(frozen=True)
 class World:
-    """`rooms` are the conversations that see every step. `lock` is held while a decision is made and committed."""
+    """`rooms` are the conversations that see every step. `lock` is held while a decision is made and committed.
+
+    `folder` is for work files that nobody misses after a restart. `hours` are the production hours, if any are set.
+    """
 
     journal: Journal
     clock: Clock
@@ -31,6 +36,8 @@ class World:
     rooms: tuple[Place, ...]
     policies: Mapping[str, GatePolicy]
     sections: Mapping[type[object], object]
+    folder: Path
+    hours: Hours | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def policy(self, gate_id: str) -> GatePolicy:

@@ -1,0 +1,18 @@
+"""The record of who did what, as far back as people ask for it."""
+
+from kcibot.sdk import Call, Notice, Outcome, command
+
+
+@command("audit", role="observer", example="!audit 5")
+def audit(call: Call, number: int = 10) -> Outcome:
+    """Show the last entries of the audit log, newest last, and the hash of its head."""
+    entries = call.world.journal.audit_tail(min(number, 50))
+    lines = tuple(
+        " ".join(
+            part
+            for part in (f"{e.number}.", f"{e.entry.at:%d %b %H:%M:%S}", e.entry.who, e.entry.what, e.entry.subject)
+            if part
+        )
+        for e in entries
+    )
+    return Outcome(Notice(f"Audit log, head {call.world.journal.audit_head()[:12]}", lines=lines))

@@ -1,0 +1,35 @@
+"""Logs: one line of JSON or text an event on standard error, with every secret masked by its value."""
+
+import logging
+import sys
+
+from kcibot.core.redact import Redactor
+
+
+def set_up(redactor: Redactor, level: str = "INFO") -> None:
+    """Send everything that is logged, by the bot or by a library, through one redacting renderer."""
+    import structlog  # noqa: PLC0415 (not needed to answer --help)
+
+    def redact(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        return {str(key): redactor.value(value) for key, value in event.items()}
+
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    render: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors=False) if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact, render],
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for noisy in ("urllib3", "docker", "git", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
