@@ -68,5 +68,5 @@ def _of(commands: list[Command], name: str) -> str:
 
 
 def _explained(spec: Command) -> Notice:
-    who = "everybody" if spec.role == EVERYBODY else f"a {spec.role}"
-    return Notice(spec.usage, lines=(spec.help, f"For {who}. Example: {spec.example}"))
+    who = "For everybody" if spec.role == EVERYBODY else f"Needs the role {spec.role}"
+    return Notice(spec.usage, lines=(spec.help, f"{who}. Example: {spec.example}"))

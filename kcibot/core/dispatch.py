@@ -134,7 +134,7 @@ class Dispatcher:
         if self._world.people.may(person, command.role):
             return
         who = listed([p.id for p in self._world.people.having(command.role)]) or "nobody yet"
-        raise PermissionDenied(f"!{command.name} is for a {command.role} ({who})")
+        raise PermissionDenied(f"!{command.name} needs the role {command.role} ({who})")
 
     def _question(self, event: Incoming, person: Person) -> str | None:
         """The command for which that person was just asked a reason, there."""

@@ -57,6 +57,7 @@ class Engine:
     def __init__(self, world: World) -> None:
         self._world = world
         self._mutex = threading.Lock()
+        self._idle = threading.Condition(self._mutex)
         self._driving: dict[int, bool] = {}
         self._cancels: dict[int, Cancel] = {}
         self._closing = False
@@ -195,9 +196,12 @@ class Engine:
             self._closing = True
             for cancel in self._cancels.values():
                 cancel.cancel()
-        for thread in threading.enumerate():
-            if thread.name.startswith("run-"):
-                thread.join(seconds)
+        self.settle(seconds)
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until no run is being driven; false if one still is after so long."""
+        with self._mutex:
+            return self._idle.wait_for(lambda: not self._driving, seconds)
 
     def _drive(self, run_id: int) -> None:
         while True:
@@ -205,6 +209,7 @@ class Engine:
             with self._mutex:
                 if not self._driving[run_id]:
                     del self._driving[run_id]
+                    self._idle.notify_all()
                     return
                 self._driving[run_id] = False
 
