@@ -181,6 +181,7 @@ def _handler_for(stand_in: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 60
+        disable_nagle_algorithm = True  # or every small answer on a kept connection waits 40 ms for an acknowledgement
 
         def _handle(self) -> None:
             parts = urlsplit(self.path)
@@ -194,7 +195,8 @@ def _handler_for(stand_in: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
             self.send_response(response.status)
             for name, value in response.headers.items():
                 self.send_header(name, value)
-            if "Content-Length" not in response.headers and response.status not in {204, 304}:
+            streamed = {"Content-Length", "Transfer-Encoding"} & set(response.headers)
+            if not streamed and response.status not in {204, 304}:
                 self.send_header("Content-Length", str(len(response.body)))
             self.end_headers()
             if self.command != "HEAD":

@@ -1,0 +1,206 @@
+"""Docker images: built and moved by an engine through the docker SDK, and checked in the registry by its own HTTP API.
+
+An engine reports most failures as a line in a stream that ends like a success, and keeps an old local image when a pull
+fails. So every line is read, and what the registry really has is asked of the registry.
+"""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from kcibot.core.ports import ImageBuild, Report
+from kcibot.errors import ConfigError, KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
+from kcibot.services.images_engine import DENIED, Engine, EngineConnection, StreamError, built, checked, inspect, pulled
+from kcibot.services.images_registry import DIGEST, Login, Registry
+
+_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
+
+
+class DockerImages:
+    """An `ImageRegistry`. Names are like `kernelci/build-base`; the engine gets `prefix` (`host:port/`) before them.
+
+    `base_url` is the engine's `http://`, `tcp://` or `unix://` address, `registry_url` the root of the registry's HTTP
+    API. `login` gives user and password when they are needed; without it the engine's user may have logged in.
+    `timeout_seconds` is how long the engine may be silent, `network_mode` that of builds, for engines without a bridge.
+    Raises ConfigError for addresses it cannot use.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        registry_url: str,
+        prefix: str,
+        timeout_seconds: float = 600.0,
+        login: Login | None = None,
+        network_mode: str | None = None,
+    ) -> None:
+        _check_address("Docker engine", base_url, ("http", "tcp", "unix"))
+        _check_address("image registry", registry_url, ("http", "https"))
+        if prefix and not prefix.endswith("/"):
+            raise ConfigError(f"The prefix of image names must end with a slash, and {prefix} does not.")
+        self._engine = EngineConnection(base_url, timeout_seconds)
+        self._registry_url = registry_url.rstrip("/")
+        self._prefix = prefix
+        self._login = login
+        self._network_mode = network_mode
+
+    # ---- the port ---------------------------------------------------------------------------------------------
+
+    def build(self, build: ImageBuild, report: Report) -> str:
+        """A lost connection is TransientError: a build has only local effects, and can be done again."""
+        if not (build.context / "Dockerfile").is_file():
+            raise PermanentError(f"{build.name} cannot be built: its folder holds no Dockerfile.")
+        tag = f"{self._full(build.name)}:latest"
+        with self._engine.use(f"build {build.name}", TransientError) as engine:
+            self._lend_bases(engine, build)
+            stream = engine.build(
+                path=str(build.context),
+                tag=tag,
+                nocache=build.no_cache,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                network_mode=self._network_mode,
+            )
+            image_id = built(build.name, stream, report)
+            # A stream may end early, after the id of an earlier stage, without any error in it.
+            if (inspect(engine, tag) or {}).get("Id") != image_id:
+                raise TransientError(f"The build of {build.name} ended before its image was tagged.")
+            engine.tag(image_id, build.name, "latest")
+        return image_id
+
+    def local_id(self, name: str) -> str | None:
+        with self._engine.use(f"look at the local {name}", TransientError) as engine:
+            image = inspect(engine, f"{self._full(name)}:latest")
+        return None if image is None else str(image["Id"])
+
+    def digest(self, name: str) -> str | None:
+        return self._registry(name).digest("latest")
+
+    def push(self, name: str, report: Report) -> str:
+        """The digest, named by the stream and found in the registry. Raises OutcomeUnknown if the two differ."""
+        before = self._visible_digest(name)
+        try:
+            pushed = self._pushed(name, report)
+        except StreamError as error:
+            raise self._push_failed(name, str(error), before) from error
+        try:
+            found = self.digest(name)
+        except (TransientError, PermanentError) as error:
+            raise OutcomeUnknown(f"{name} was pushed as {pushed}, but that could not be checked: {error}") from error
+        if found != pushed:
+            shown = found or "no such image"
+            raise OutcomeUnknown(f"The engine says that it pushed {name} as {pushed}, but the registry has {shown}.")
+        return pushed
+
+    def pushed_digest(self, name: str) -> str | None:
+        """What the engine remembers is believed only if the registry has it."""
+        with self._engine.use(f"look at the local {name}", TransientError) as engine:
+            image = inspect(engine, f"{self._full(name)}:latest")
+        known = {each.partition("@")[2] for each in (image or {}).get("RepoDigests") or [] if self._is_of(name, each)}
+        registry = self._registry(name)
+        latest = registry.digest("latest")
+        if latest in known:
+            return latest
+        return next((digest for digest in sorted(known) if registry.digest(digest)), None)
+
+    def pullable(self, name: str, digest: str) -> None:
+        """The registry has the manifest and all its parts, and the engine was seen to ask for it. NotFound if not."""
+        self._registry(name).prove(digest)
+        wanted = f"{self._full(name)}@{digest}"
+        with self._engine.use(f"pull {name}", TransientError) as engine:
+            shown = pulled(name, engine.pull(self._full(name), digest, **self._pull_options()))
+            image = inspect(engine, wanted) or {}
+        if shown != digest or wanted not in (image.get("RepoDigests") or []):
+            raise TransientError(f"The engine ended the pull of {name} without proof that it has {digest}.")
+
+    def retag(self, name: str, digest: str) -> None:
+        """The old manifest is stored again, byte by byte, as `latest`, and looked at afterwards."""
+        registry = self._registry(name)
+        manifest = registry.manifest(digest)
+        if manifest is None:
+            raise NotFound(f"The registry no longer has {name} as {digest}.")
+        registry.put("latest", manifest)
+        try:
+            found = registry.digest("latest")
+        except (TransientError, PermanentError) as error:
+            raise OutcomeUnknown(f"{name} was set back to {digest}, but that could not be checked: {error}") from error
+        if found != digest:
+            raise OutcomeUnknown(f"The registry took {digest} for {name}:latest, but shows {found or 'nothing'}.")
+
+    # ---- parts ------------------------------------------------------------------------------------------------
+
+    def _full(self, name: str) -> str:
+        return f"{self._prefix}{name}"
+
+    def _is_of(self, name: str, repo_digest: str) -> bool:
+        return repo_digest.startswith(f"{self._full(name)}@")
+
+    def _registry(self, name: str) -> Registry:
+        host, _, path = self._full(name).partition("/")
+        named = "." in host or ":" in host or host == "localhost"
+        return Registry(self._registry_url, path if named else self._full(name), self._login)
+
+    def _visible_digest(self, name: str) -> str | None:
+        # Docker Hub hides from strangers whether a repository exists: a first push must still be possible.
+        try:
+            return self.digest(name)
+        except PermanentError:
+            return "hidden"
+
+    def _pushed(self, name: str, report: Report) -> str:
+        digest = ""
+        options = self._auth() | {"tag": "latest", "stream": True, "decode": True}
+        with self._engine.use(f"push {name}", OutcomeUnknown) as engine:
+            for line in checked(engine.push(self._full(name), **options)):
+                if "id" in line and not line.get("progressDetail"):
+                    report(f"{name}: {line['id']} {str(line.get('status')).lower()}")
+                digest = str((line.get("aux") or {}).get("Digest") or digest)
+        if not DIGEST.fullmatch(digest):
+            raise OutcomeUnknown(f"The push of {name} ended without a word on what was pushed.")
+        return digest
+
+    def _push_failed(self, name: str, text: str, before: str | None) -> KcibotError:
+        """What became of a push that ended with an error: only the old digest in the registry proves no effect."""
+        if DENIED.search(text):
+            return PermanentError(f"The registry refuses to take {name}: {text}")
+        if "does not exist locally" in text:
+            return PermanentError(f"There is no local image of {name} to push.")
+        try:
+            unchanged = self.digest(name) == before
+        except (TransientError, PermanentError):
+            unchanged = False
+        if not unchanged:
+            return OutcomeUnknown(f"The push of {name} failed ({text}), and the registry may have changed.")
+        return TransientError(f"The push of {name} failed, and the registry still has what it had: {text}")
+
+    def _lend_bases(self, engine: Engine, build: ImageBuild) -> None:
+        """Give images of the same namespace in FROM lines their plain names: the local one first, or the registry's."""
+        namespace = build.name.partition("/")[0] + "/"
+        text = (build.context / "Dockerfile").read_text(errors="replace")
+        for base in dict.fromkeys(_FROM.findall(text)):
+            name, _, tag = base.partition(":")
+            if not self._prefix or not name.startswith(namespace) or "@" in base or (tag or "latest") != "latest":
+                continue
+            if inspect(engine, f"{self._full(name)}:latest") is not None:
+                engine.tag(f"{self._full(name)}:latest", name, "latest")
+            elif inspect(engine, f"{name}:latest") is None and self.digest(name):
+                pulled(name, engine.pull(self._full(name), "latest", **self._pull_options()))
+                engine.tag(f"{self._full(name)}:latest", name, "latest")
+
+    def _pull_options(self) -> dict[str, Any]:
+        return self._auth() | {"stream": True, "decode": True}
+
+    def _auth(self) -> dict[str, Any]:
+        if self._login is None:
+            return {}
+        user, password = self._login()
+        return {"auth_config": {"username": user, "password": password}}
+
+
+def _check_address(what: str, address: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in schemes or not (parts.netloc or parts.path):
+        raise ConfigError(f"The address of the {what} must begin with {' or '.join(s + '://' for s in schemes)}.")
+    if "@" in parts.netloc:
+        raise ConfigError(f"The address of the {what} must not hold a login: it would be shown.")

@@ -1,0 +1,269 @@
+"""What the images adapter promises, over the stand-ins and, where a machine has them, a real engine and registry."""
+
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import requests
+
+from kcibot.core.ports import ImageBuild, ImageRegistry
+from kcibot.errors import NotFound, PermanentError
+from kcibot.sandbox.clock import SandboxClock
+from kcibot.sandbox.docker_engine import DockerEngineStandIn
+from kcibot.sandbox.registry import SCHEMA2, RegistryStandIn
+from kcibot.services.images import DockerImages
+
+NOWHERE = "sha256:" + "0" * 64
+INSTALL = "RUN echo install gcc\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_login_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+
+@dataclass
+class Bench:
+    """One engine with one registry. Every test has image names of its own, since real servers are shared."""
+
+    engine_url: str
+    registry_url: str
+    folder: Path
+    test: str
+    network_mode: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        return self.registry_url.removeprefix("http://") + "/"
+
+    def images(self) -> DockerImages:
+        return DockerImages(self.engine_url, self.registry_url, self.prefix, 20.0, network_mode=self.network_mode)
+
+    def name(self, image: str) -> str:
+        return f"kernelci/{self.test}-{image}"
+
+    def context(self, image: str, dockerfile: str, no_cache: bool = True) -> ImageBuild:
+        folder = self.folder / image
+        folder.mkdir(exist_ok=True)
+        (folder / "Dockerfile").write_text(dockerfile)
+        return ImageBuild(self.name(image), folder, no_cache)
+
+    def layers(self, name: str) -> list[str]:
+        return list(self.client().inspect_image(f"{self.prefix}{name}:latest")["RootFS"]["Layers"])
+
+    def client(self) -> Any:
+        return docker.APIClient(self.engine_url, version="1.41")
+
+    def in_registry(self, name: str) -> str:
+        url = f"{self.registry_url}/v2/{name}/manifests/latest"
+        return requests.head(url, headers={"Accept": SCHEMA2}, timeout=5).headers["Docker-Content-Digest"]
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> Iterator[Bench]:
+    clock = SandboxClock.create(tmp_path / "clock")
+    with RegistryStandIn() as registry, DockerEngineStandIn(registry, clock) as engine:
+        yield Bench(engine.url, registry.url, tmp_path, "t")
+
+
+@pytest.fixture(params=["stand-in", pytest.param("real", marks=pytest.mark.slow)])
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    if request.param == "stand-in":
+        stand_ins: Bench = request.getfixturevalue("stand_ins")
+        return stand_ins
+    engine_url, registry_url = request.getfixturevalue("real_servers")
+    return Bench(engine_url, registry_url, tmp_path, f"n{abs(hash(request.node.name))}", "none")
+
+
+def test_a_build_is_known_by_the_id_that_the_engine_gave_it(bench: Bench) -> None:
+    images: ImageRegistry = bench.images()
+    assert images.local_id(bench.name("base")) is None
+    said: list[str] = []
+    image_id = images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), said.append)
+    assert images.local_id(bench.name("base")) == image_id
+    assert said == [
+        f"{bench.name('base')}: Step 1/2 : FROM debian:buster",
+        f"{bench.name('base')}: Step 2/2 : RUN echo install gcc",
+    ]
+
+
+def test_without_the_cache_every_build_is_a_new_image_and_with_it_the_same(bench: Bench) -> None:
+    images = bench.images()
+    fresh = images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    again = images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    cached = images.build(bench.context("base", "FROM debian:buster\n" + INSTALL, no_cache=False), print)
+    assert fresh != again
+    assert cached == again
+
+
+def test_a_toolchain_is_built_on_the_base_that_was_just_built(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\nRUN echo a > /one\n"), print)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    first = bench.layers(bench.name("gcc"))
+    images.build(bench.context("base", "FROM debian:buster\nRUN echo c > /three\n"), print)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    base, gcc = bench.layers(bench.name("base")), bench.layers(bench.name("gcc"))
+    assert gcc[: len(base)] == base
+    assert gcc[: len(base)] != first[: len(base)]
+
+
+def test_a_base_that_only_the_registry_has_is_pulled_from_there(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\nRUN echo a > /one\n"), print)
+    images.push(bench.name("base"), print)
+    base = bench.layers(bench.name("base"))
+    for name in (bench.name("base"), bench.prefix + bench.name("base")):
+        bench.client().remove_image(f"{name}:latest", force=True)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    assert bench.layers(bench.name("gcc"))[: len(base)] == base
+
+
+def test_a_failing_command_is_named_with_its_exit_code(bench: Bench) -> None:
+    with pytest.raises(PermanentError, match=r"echo broken; exit 3' returned a non-zero code: 3"):
+        bench.images().build(bench.context("bad", "FROM debian:buster\nRUN echo broken; exit 3\n"), print)
+    assert bench.images().local_id(bench.name("bad")) is None
+
+
+def test_a_file_missing_from_the_context_fails_the_build(bench: Bench) -> None:
+    with pytest.raises(PermanentError, match="stat nofile: file does not exist"):
+        bench.images().build(bench.context("bad", "FROM debian:buster\nCOPY nofile /f\n"), print)
+
+
+def test_a_dockerfile_that_cannot_be_read_fails_the_build(bench: Bench) -> None:
+    with pytest.raises(PermanentError, match="unknown instruction: FOO"):
+        bench.images().build(bench.context("bad", "FROM debian:buster\nFOO bar\n"), print)
+    with pytest.raises(PermanentError, match="holds no Dockerfile"):
+        bench.images().build(ImageBuild(bench.name("none"), bench.folder), print)
+
+
+def test_the_registry_says_when_it_has_no_image_of_a_name(bench: Bench) -> None:
+    assert bench.images().digest(bench.name("nothing")) is None
+    assert bench.images().pushed_digest(bench.name("nothing")) is None
+
+
+def test_a_push_returns_the_digest_that_the_registry_has(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    assert images.pushed_digest(bench.name("base")) is None
+    digest = images.push(bench.name("base"), print)
+    assert digest == bench.in_registry(bench.name("base"))
+    assert images.digest(bench.name("base")) == digest
+    assert images.pushed_digest(bench.name("base")) == digest
+    assert images.push(bench.name("base"), print) == digest
+
+
+def test_an_image_that_was_never_built_cannot_be_pushed(bench: Bench) -> None:
+    with pytest.raises(PermanentError, match="no local image"):
+        bench.images().push(bench.name("never"), print)
+
+
+def test_a_pushed_image_can_be_pulled_by_its_digest_and_no_other(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    digest = images.push(bench.name("base"), print)
+    images.pullable(bench.name("base"), digest)
+    with pytest.raises(NotFound):
+        images.pullable(bench.name("base"), NOWHERE)
+
+
+def test_latest_can_be_set_back_to_an_older_digest(bench: Bench) -> None:
+    images = bench.images()
+    digests = []
+    for content in ("one", "two"):
+        images.build(bench.context("base", f"FROM debian:buster\nRUN echo {content} > /f\n"), print)
+        digests.append(images.push(bench.name("base"), print))
+    images.retag(bench.name("base"), digests[0])
+    assert bench.in_registry(bench.name("base")) == digests[0] != digests[1]
+    images.pullable(bench.name("base"), digests[1])
+    with pytest.raises(NotFound):
+        images.retag(bench.name("base"), NOWHERE)
+
+
+# ---- a real engine and registry ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real_servers() -> Iterator[tuple[str, str]]:
+    missing = [each for each in ("dockerd", "docker-registry", "docker", "busybox") if not shutil.which(each)]
+    if missing or os.geteuid() != 0:
+        pytest.skip("needs root and: apt-get install docker.io iptables docker-registry busybox-static")
+    folder = Path(tempfile.mkdtemp(prefix="kci"))  # socket paths end near 100 characters
+    port = _free_port()
+    processes = [_start_registry(folder, port), _start_engine(folder)]
+    try:
+        _wait_for_engine(folder)
+        _import_base(folder)
+        yield f"unix://{folder}/docker.sock", f"http://127.0.0.1:{port}"
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _start_registry(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    (folder / "registry.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: 127.0.0.1:{port}}}\n"
+    )
+    return _start(folder, "docker-registry", "serve", str(folder / "registry.yml"))
+
+
+def _start_engine(folder: Path) -> subprocess.Popen[bytes]:
+    # No bridge and no forwarding: the machine's own network stays as it is.
+    return _start(
+        folder,
+        "dockerd",
+        *(f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"),
+        *("-H", f"unix://{folder}/docker.sock", "--insecure-registry", "127.0.0.0/8", "--bridge=none"),
+        *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
+        *("--storage-driver=overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"),
+    )
+
+
+def _start(folder: Path, *argv: str) -> subprocess.Popen[bytes]:
+    with (folder / f"{argv[0]}.log").open("wb") as log:
+        return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+
+
+def _wait_for_engine(folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(Exception):
+            docker.APIClient(f"unix://{folder}/docker.sock", version="1.41", timeout=2).ping()
+            return
+        time.sleep(0.02)
+    pytest.fail((folder / "dockerd.log").read_text()[-2000:])
+
+
+def _import_base(folder: Path) -> None:
+    root = folder / "base" / "bin"
+    root.mkdir(parents=True)
+    shutil.copy(str(shutil.which("busybox")), root / "busybox")
+    (root / "sh").symlink_to("busybox")
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        tar.add(root.parent, arcname=".")
+    client = docker.APIClient(f"unix://{folder}/docker.sock", version="1.41")
+    client.import_image_from_data(raw.getvalue(), repository="debian", tag="buster")
