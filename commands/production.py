@@ -60,11 +60,15 @@ def take_lock(context: Context) -> Done[None] | Wait:
 take_production_lock = Step("production-lock", "Production locked", take_lock, type(None), limit=timedelta(days=2))
 
 
-def release_lock(context: Context) -> None:
+def give_lock_back(context: Context) -> Done[None]:
     """Let others at production again, if this run has the lock."""
     standing = context.recall(LOCK).get(PRODUCTION)
     if isinstance(standing, dict) and standing.get("run") == context.run.id:
         context.forget(LOCK, PRODUCTION)
+    return Done("", None)
+
+
+open_production = Step("open-production", "Production open to others", give_lock_back, type(None))
 
 
 @command("lock", role="operator", example="!lock the database is being moved")

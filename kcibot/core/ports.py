@@ -336,6 +336,10 @@ class GitRemote(Protocol):
         """A file's text; NotFound if the commit has no such path."""
         ...
 
+    def document(self, commit: str, path: str) -> object:
+        """A YAML file as plain values: mappings, lists, strings, numbers. PermanentError if it cannot be parsed."""
+        ...
+
     def paths(self, commit: str, under: str = "") -> tuple[str, ...]:
         """All files below a folder of that commit."""
         ...
