@@ -1,0 +1,55 @@
+"""Ends a process with everything that came out of it, wherever process groups do not reach far enough."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def child_with(marker: str) -> int | None:
+    """The child of this process that has `marker` in its environment; None if there is none, or no /proc."""
+    for pid, parent in _parents():
+        if parent == os.getpid() and marker.encode() in _environment(pid):
+            return pid
+    return None
+
+
+def end_tree(root: int) -> None:
+    """Kill a process and its descendants.
+
+    Each is stopped before its children are looked for: a parent that still ran could react to the death of a child,
+    or start another one meanwhile.
+    """
+    stopped: list[int] = []
+    found = [root]
+    while found:
+        for pid in found:
+            _signal(pid, signal.SIGSTOP)
+        stopped += found
+        found = [pid for pid, parent in _parents() if parent in stopped and pid not in stopped]
+    for pid in reversed(stopped):
+        _signal(pid, signal.SIGKILL)
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Every process and its parent; zombies are left out."""
+    for folder in PROC.glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] != "Z":
+                yield int(folder.name), int(fields[1])
+
+
+def _environment(pid: int) -> bytes:
+    try:
+        return (PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+def _signal(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
