@@ -1,0 +1,3 @@
+require(['app/view-index'], function() {
+    'use strict';
+});

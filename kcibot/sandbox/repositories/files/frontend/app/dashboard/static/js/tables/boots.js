@@ -1,0 +1,4 @@
+define(['jquery'], function($) {
+    'use strict';
+    return {draw: function(element, pageSize) { $(element).attr('data-rows', pageSize); }};
+});

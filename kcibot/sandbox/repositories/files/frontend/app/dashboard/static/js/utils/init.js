@@ -1,0 +1,4 @@
+define(function() {
+    'use strict';
+    return {hotkeys: function() { return null; }};
+});
