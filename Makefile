@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUTO ?=
+YAML ?= $(wildcard ../shared/data/kernelci/seed-era)
 
-.PHONY: install demo test lint chaos lock clean
+.PHONY: install demo test lint chaos lock image clean
 .DEFAULT_GOAL := test
 
 install: $(VENV)/installed
@@ -15,6 +17,13 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
+# KernelCI in miniature and a chat room in the terminal; AUTO=1 plays a whole release and checks it.
+demo: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(if $(YAML),--yaml $(YAML))
+
+test: install lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -24,8 +33,19 @@ lint: install
 	ln -sfn ../../commands build/typecheck/kcibot_commands
 	cd build/typecheck && ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml -p kcibot -p kcibot_commands
 
-test: install lint
-	$(BIN)/pytest
+# Kills releases everywhere, for several minutes; `make test` runs a part of it.
+chaos: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos
+
+# Writes requirements.lock anew from pyproject.toml; it names no package index.
+lock: install
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--strip-extras --allow-unsafe --no-header --no-annotate --extra sandbox --extra test \
+		--output-file requirements.lock pyproject.toml
+
+image:
+	docker build --tag kcibot .
 
 clean:
 	rm -rf $(VENV) build demo

@@ -222,7 +222,7 @@ DEPLOY = Procedure(
     "deploy",
     Gate("deploy", "Deploy"),
     take_production_lock,
-    Step("deploy", "Deployed", _alone, Deployed, preview=_alone_preview),
+    Step("run-playbook", "Deployed", _alone, Deployed, preview=_alone_preview),
     open_production,
 )
 

@@ -164,7 +164,7 @@ def _part(git: GitRemote, name: str, component: Component, at: datetime) -> tupl
     branches, tags = git.branches(), git.tags()
     development = _head(branches, component.development, name)
     production = _head(branches, component.production, name)
-    part = Part(name, production, development, development, previous=_previous(component, tags, at))
+    part = Part(name, production, development, development, previous=_previous(component, tags, production, at))
     commits = git.log(production, development)
     part = replace(
         part,
@@ -202,8 +202,9 @@ def _head(branches: Mapping[str, str], branch: str, name: str) -> str:
     return branches[branch]
 
 
-def _previous(component: Component, tags: tuple[TagRef, ...], at: datetime) -> str:
-    names = [tag.name for tag in tags]
+def _previous(component: Component, tags: tuple[TagRef, ...], production: str, at: datetime) -> str:
+    """The release that is in production: its tag is on that very commit; a newer name may be a slip of the past."""
+    names = [tag.name for tag in tags if tag.target == production] or [tag.name for tag in tags]
     if component.tags is TagStyle.DATED:
         latest = versions.latest_core_tag(names, at.date())
         return latest.name if latest else ""

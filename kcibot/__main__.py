@@ -1,0 +1,5 @@
+"""`python -m kcibot` is `kcibot`."""
+
+from kcibot.cli import main
+
+main()

@@ -1,0 +1,237 @@
+"""The composition root: the only place where adapters are wired to ports and threads are started."""
+
+import importlib
+import importlib.util
+import logging
+import queue
+import shutil
+import sys
+import threading
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+
+from kcibot.config import Config
+from kcibot.core.clock import SystemClock
+from kcibot.core.dispatch import Dispatcher
+from kcibot.core.engine import Engine
+from kcibot.core.message import Incoming
+from kcibot.core.ports import ChatAdapter, Clock, Ports
+from kcibot.core.redact import Redactor
+from kcibot.core.registry import Registry
+from kcibot.core.sender import Sender
+from kcibot.core.watching import Watching
+from kcibot.core.world import World
+from kcibot.errors import ConfigError, KcibotError
+
+log = logging.getLogger(__name__)
+
+
+COMMANDS = "kcibot.commands"
+CLOSING_SECONDS = 20.0
+DATABASE = "kcibot.db"
+PULSE = "pulse"
+"""Touched at every tick, so that a health check can tell a bot that works from one that hangs."""
+
+
+def registry(commands_path: Path | None = None) -> Registry:
+    """Every command there is: of the packages that announce themselves, and of a folder of one's own."""
+    found = Registry()
+    for entry in entry_points(group=COMMANDS):
+        found.scan(entry.load())
+    if commands_path:
+        for file in sorted(commands_path.glob("*.py")):
+            found.add(_load(file))
+    return found
+
+
+class Bot:
+    """One life of the bot, from taking the lease to giving it back."""
+
+    def __init__(self, config: Config, commands: Registry, redactor: Redactor, clock: Clock | None = None) -> None:
+        from kcibot.store.codec import PydanticCodec  # noqa: PLC0415 (nothing is opened before it is asked for)
+        from kcibot.store.opening import open_store  # noqa: PLC0415
+
+        state = config.bot.state
+        state.mkdir(parents=True, exist_ok=True)
+        self._store = open_store(state / DATABASE, redactor, PydanticCodec())
+        self._orphans(str(state.resolve()))
+        self._clock = clock or SystemClock()
+        self.world = World(
+            journal=self._store.journal,
+            clock=self._clock,
+            people=config.people(),
+            ports=ports(config, redactor),
+            registry=_overridden(commands, config),
+            rooms=config.rooms(),
+            policies=config.policies(),
+            sections=config.sections,
+            folder=_emptied(state / "work"),
+            hours=config.hours,
+        )
+        self.engine = Engine(self.world)
+        self._dispatcher = Dispatcher(self.world, self.engine, config.bot.prefix, config.bot.name)
+        self._watching = Watching(self.world)
+        self._adapters = adapters(config, self._clock)
+        self._senders = [Sender(self._store.outbox, adapter) for adapter in self._adapters]
+        self._events: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._listener = threading.Thread(target=self._listen, name="dispatcher")
+        self._pulse = state / PULSE
+        self.failed = threading.Event()
+        self._tick_seconds = config.bot.tick.total_seconds()
+
+    def start(self) -> None:
+        """Deal with what was left over, go on with every run, then listen."""
+        from kcibot.services.scheduler import Ticker  # noqa: PLC0415
+
+        journal = self._store.journal
+        for event in journal.unsettled():
+            self._events.put(event)
+        journal.on_event = self._events.put
+        self._listener.start()
+        for sender in self._senders:
+            sender.start()
+        self.engine.resume()
+        for adapter in self._adapters:
+            adapter.start(journal)
+        self._ticker = Ticker(self._tick, self._tick_seconds)
+        self._ticker.start()
+        log.info("started with %s commands", len(self.world.registry.commands))
+
+    def stop(self) -> None:
+        """Come to a safe point, say what is to be said, and give the lease back. Runs go on after the next start."""
+        self._ticker.stop()
+        for adapter in self._adapters:
+            adapter.stop()
+        self._events.put(None)
+        self._listener.join(CLOSING_SECONDS)
+        self.engine.close(CLOSING_SECONDS)
+        for sender in self._senders:
+            sender.stop(CLOSING_SECONDS)
+        self._store.close()
+        log.info("stopped")
+
+    def _tick(self) -> None:
+        self.engine.tick()
+        self._watching.tick()
+        self._pulse.touch()
+
+    def _listen(self) -> None:
+        while (event := self._events.get()) is not None:
+            try:
+                self._dispatcher.handle(event)
+            except KcibotError:
+                log.exception("the journal cannot be written; the bot stops, and hears this event again when it starts")
+                self.failed.set()
+                return
+
+    def _orphans(self, owner: str) -> None:
+        """What an earlier life left running is ended before anything is looked at."""
+        from kcibot.services.processes import end_orphans, mark_children  # noqa: PLC0415
+
+        end_orphans(owner)
+        mark_children(owner)
+
+
+def ports(config: Config, redactor: Redactor) -> Ports:
+    """Every service, as configured. Nothing is connected to before it is used."""
+    from kcibot.services.ansible import AnsibleDeployer  # noqa: PLC0415
+    from kcibot.services.git import GitRepositories  # noqa: PLC0415
+    from kcibot.services.images import DockerImages  # noqa: PLC0415
+    from kcibot.services.jenkins import JenkinsServer  # noqa: PLC0415
+    from kcibot.services.kernelci_api import KernelciApi  # noqa: PLC0415
+    from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
+    from kcibot.services.storage import HttpFileStore  # noqa: PLC0415
+
+    services = config.services
+    jenkins, git, ansible = services.jenkins, services.git, services.ansible
+    images, mail, results = services.images, services.mail, services.results_api
+    login = images.login
+    imap = mail.imap
+    return Ports(
+        ci=JenkinsServer(jenkins.url, jenkins.user, jenkins.token.reader(redactor), jenkins.timeout.total_seconds()),
+        git=GitRepositories(
+            git.repositories,
+            config.bot.state / "mirrors",
+            git.author_name,
+            git.author_email,
+            git.ssh_key,
+            git.timeout.total_seconds(),
+            token=git.token.reader(redactor) if git.token else None,
+        ),
+        deployer=AnsibleDeployer(
+            ansible.become_password.reader(redactor) if ansible.become_password else None,
+            ansible.environment,
+            ansible.timeout.total_seconds(),
+        ),
+        images=DockerImages(
+            images.engine,
+            images.registry,
+            images.prefix,
+            images.timeout.total_seconds(),
+            (lambda: (login.user, login.password.read(redactor))) if login else None,
+            images.network_mode,
+        ),
+        mailer=SmtpMailer(
+            mail.host,
+            mail.port,
+            user=mail.user or "",
+            password=mail.password.reader(redactor) if mail.password else None,
+            security=MailSecurity(mail.security),
+            ca_file=str(mail.ca_file or ""),
+            timeout_seconds=mail.timeout.total_seconds(),
+            sent_folder=SentFolder(imap.host, imap.user, imap.password.reader(redactor), imap.folder, imap.port)
+            if imap
+            else None,
+            archive_url=mail.archive_url or "",
+        ),
+        results=KernelciApi(
+            results.url,
+            results.token.reader(redactor),
+            results.versions,
+            results.timeout.total_seconds(),
+            results.task_probe,
+            results.probe_timeout.total_seconds(),
+        ),
+        files=HttpFileStore(services.storage.timeout.total_seconds()),
+    )
+
+
+def adapters(config: Config, clock: Clock) -> list[ChatAdapter]:
+    """One per configured network."""
+    found: list[ChatAdapter] = []
+    if config.chat.console:
+        from kcibot.chat.console import ConsoleChat  # noqa: PLC0415
+        from kcibot.chat.room import Room  # noqa: PLC0415
+
+        folder = config.chat.console.folder
+        found.append(ConsoleChat(folder, room=Room(folder, clock.now)))
+    return found
+
+
+def _overridden(commands: Registry, config: Config) -> Registry:
+    """The same commands, with the order of steps that the configuration wants."""
+    for name, steps in config.procedures.items():
+        try:
+            commands.procedures[name] = commands.procedure(name).reordered(steps)
+        except ValueError as error:
+            raise ConfigError(f"procedures.{name}: {error}") from error
+    return commands
+
+
+def _emptied(folder: Path) -> Path:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _load(file: Path) -> ModuleType:
+    name = f"kcibot_commands_of_ones_own.{file.stem}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,175 @@
+"""The command line: run the bot, try it, check its configuration, verify its audit log, save its database."""
+
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kcibot.errors import ConfigError, KcibotError
+
+if TYPE_CHECKING:
+    from kcibot.config import Config
+    from kcibot.core.registry import Registry
+    from kcibot.sandbox.clock import SandboxClock
+
+CONFIG = click.option(
+    "--config",
+    "path",
+    default="config.yaml",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration file.",
+)
+
+
+@click.group()
+@click.version_option(version("kcibot"), prog_name="kcibot")
+def main() -> None:
+    """Update KernelCI's production from the team's chat channel."""
+
+
+@main.command()
+@CONFIG
+@click.option("--clock", type=click.Path(path_type=Path), hidden=True, help="The sandbox's clock file.")
+def run(path: Path, clock: Path | None) -> None:
+    """Run the bot until it is told to stop (SIGTERM or SIGINT)."""
+    from kcibot.app import Bot  # noqa: PLC0415 (kcibot --help must not wait for the bot's libraries)
+    from kcibot.core.redact import Redactor  # noqa: PLC0415
+    from kcibot.logs import set_up  # noqa: PLC0415
+
+    redactor = Redactor()
+    config, commands = _loaded(path)
+    set_up(redactor, config.bot.log_level.upper())
+    try:
+        bot = Bot(config, commands, redactor, _sandbox_clock(clock))
+    except ConfigError as error:
+        raise _refused(error) from error
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    bot.start()
+    while not stop.wait(0.5) and not bot.failed.is_set():
+        pass
+    bot.stop()
+    sys.exit(1 if bot.failed.is_set() else 0)
+
+
+@main.command("check-config")
+@CONFIG
+def check_config(path: Path) -> None:
+    """Check a configuration without connecting to anything: every problem, with its line, its key and its fix."""
+    from kcibot import config  # noqa: PLC0415
+    from kcibot.app import registry  # noqa: PLC0415
+
+    problems = config.check(path, registry().sections)
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        raise SystemExit(2)
+    click.echo(f"{path} is fine")
+
+
+@main.command()
+@CONFIG
+@click.option("--within", default=60.0, show_default=True, help="How many seconds ago the last tick may have been.")
+def health(path: Path, within: float) -> None:
+    """Exit with 0 if a running bot ticked lately, with 1 if not."""
+    from kcibot.app import PULSE  # noqa: PLC0415
+
+    config, _ = _loaded(path)
+    pulse = config.bot.state / PULSE
+    age = time.time() - pulse.stat().st_mtime if pulse.exists() else None
+    if age is None or age > within:
+        click.echo("no tick yet" if age is None else f"the last tick was {age:.0f} s ago", err=True)
+        raise SystemExit(1)
+    click.echo(f"the last tick was {age:.0f} s ago")
+
+
+@main.group()
+def audit() -> None:
+    """Look at the audit log."""
+
+
+@audit.command()
+@CONFIG
+@click.option("--head", default="", help="The hash that a release report or an announcement printed.")
+def verify(path: Path, head: str) -> None:
+    """Prove that no entry was changed, removed or reordered; with --head, that none was cut off."""
+    from kcibot.app import DATABASE  # noqa: PLC0415
+    from kcibot.store import audit as chain  # noqa: PLC0415
+    from kcibot.store.database import Database  # noqa: PLC0415
+
+    config, _ = _loaded(path)
+    try:
+        verdict = chain.verify(Database(config.bot.state / DATABASE), head)
+    except KcibotError as error:
+        raise _refused(error) from error
+    if not verdict.ok:
+        click.echo(verdict.problem, err=True)
+        raise SystemExit(1)
+    click.echo(f"{verdict.entries} entries, unbroken; head {verdict.head}")
+
+
+@main.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+@CONFIG
+@click.argument("target", type=click.Path(path_type=Path))
+def backup(path: Path, target: Path) -> None:
+    """Make a consistent copy, also while the bot runs."""
+    from kcibot.app import DATABASE  # noqa: PLC0415
+    from kcibot.store.backup import backup as copy  # noqa: PLC0415
+
+    config, _ = _loaded(path)
+    try:
+        copy(config.bot.state / DATABASE, target)
+    except KcibotError as error:
+        raise _refused(error) from error
+    click.echo(f"saved to {target}")
+
+
+@main.command()
+@click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it lives.")
+@click.option("--auto", is_flag=True, help="Play a whole release with scripted persons, check it, and leave.")
+@click.option("--yaml", type=click.Path(path_type=Path), help="A folder with real build-configs and test-configs.")
+def demo(folder: Path, yaml: Path | None, *, auto: bool) -> None:
+    """Start KernelCI in miniature and a chat room in the terminal: no account is needed anywhere."""
+    from kcibot.sandbox import demo as sandbox  # noqa: PLC0415
+
+    try:
+        raise SystemExit(sandbox.play(folder, yaml) if auto else sandbox.visit(folder, yaml))
+    except KcibotError as error:
+        raise _refused(error) from error
+
+
+def _loaded(path: Path) -> "tuple[Config, Registry]":
+    """The configuration and the commands; all problems at once, and exit status 2."""
+    from kcibot import config  # noqa: PLC0415
+    from kcibot.app import registry  # noqa: PLC0415
+
+    commands = registry()
+    try:
+        return config.load(path, commands.sections), commands
+    except ConfigError as error:
+        raise _refused(error) from error
+
+
+def _refused(error: KcibotError) -> SystemExit:
+    click.echo(str(error), err=True)
+    return SystemExit(2)
+
+
+def _sandbox_clock(path: Path | None) -> "SandboxClock | None":
+    if path is None:
+        return None
+    from kcibot.sandbox.clock import SandboxClock  # noqa: PLC0415
+
+    return SandboxClock(path)

@@ -1,0 +1,56 @@
+"""The sandbox's configuration of the bot, as a newcomer may read it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+TEXT = """\
+# Written by the sandbox at every start. config.example.yaml explains each key.
+
+bot:
+  state: state
+  tick: 1s
+
+chat:
+  console: {{folder: room}}
+  rooms: ["console:kernelci"]
+
+people:
+  operator: {{roles: [operator], identities: {{console: operator}}}}
+  manager-1: {{roles: [release-manager], identities: {{console: manager-1}}}}
+  manager-2: {{roles: [release-manager, break-glass], identities: {{console: manager-2}}}}
+  observer: {{roles: [observer], identities: {{console: observer}}}}
+
+# The sandbox never sleeps.
+production_hours: {{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], from: "00:00", to: "23:59"}}
+
+services:
+  jenkins: {{url: "{jenkins}", user: {user}, token: {{file: secrets/jenkins-token}}}}
+  git:
+    repositories:
+{repositories}
+    author_name: kcibot
+    author_email: kcibot@example.org
+  images: {{engine: "{engine}", registry: "{registry}", prefix: "{prefix}"}}
+  mail: {{host: 127.0.0.1, port: {mail_port}, security: none, archive_url: "{archive}"}}
+  results_api:
+    url: "{api}"
+    token: {{file: secrets/api-token}}
+    versions: {{backend: "{backend}/version", frontend: "{frontend}/"}}
+    task_probe: /task/ping
+  storage: {{url: "{storage}"}}
+
+announce:
+  sender: kcibot@example.org
+  recipients: [release-list@example.org]
+
+deploy:
+  playbooks:
+    backend: {{repository: backend-config, limit: api.kernelci.org, become: false}}
+    frontend: {{repository: frontend-config, limit: kernelci.org, become: false}}
+"""
+
+
+def config_text(*, repositories: Mapping[str, Path], **places: str | int) -> str:
+    """The whole file; `places` are addresses and ports of the sandbox's servers."""
+    rows = "\n".join(f'      {name}: "{path}"' for name, path in sorted(repositories.items()))
+    return TEXT.format(repositories=rows, **places)

@@ -1,0 +1,104 @@
+"""`kcibot demo`: the sandbox, the bot beside it, and a room in the terminal or a scripted release."""
+
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from kcibot.chat.room import Room
+from kcibot.chat.terminal import SlashCommand, Terminal
+from kcibot.chat.transcript import transcript
+from kcibot.core.command import read_span
+from kcibot.errors import UserError
+from kcibot.sandbox.bot_process import BotProcess
+from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.play import Play
+from kcibot.sandbox.proof import Proof
+
+PERSONS = ("operator", "manager-1", "manager-2", "observer")
+RATE = 60.0
+"""In the room a minute passes every second."""
+AUTO_RATE = 600.0
+WELCOME = """\
+This is KernelCI in miniature, and you are the operator. A minute passes every second.
+Type  !release plan     to see what a release would do now,
+then  !release prepare  to start one. Approve a prompt with  /react NUMBER +1 ; for others' approval  /as manager-1  first.
+!help lists the bot's commands, /help those of this room; /kill kills the bot, and it goes on where it was.
+/time +1d puts the clock forward; /quit leaves. Nothing here touches anything outside {folder}.
+"""
+
+
+def visit(folder: Path, real_yaml: Path | None) -> int:
+    """Start everything, let people talk in the terminal until they leave, stop everything."""
+    sandbox = Sandbox(folder, RATE, real_yaml)
+    bot = BotProcess(folder)
+    sandbox.start()
+    try:
+        bot.start()
+        room = Room(folder / "room", sandbox.clock.now)
+        terminal = Terminal(room, PERSONS, _extras(sandbox, bot))
+        click.echo(WELCOME.format(folder=folder))
+        terminal.run()
+    finally:
+        bot.stop()
+        sandbox.stop()
+    return 0
+
+
+def play(folder: Path, real_yaml: Path | None) -> int:
+    """Play a complete release with scripted persons; 0 only if every step really happened, seen from the sandbox."""
+    shutil.rmtree(folder, ignore_errors=True)
+    sandbox = Sandbox(folder, AUTO_RATE, real_yaml)
+    bot = BotProcess(folder)
+    sandbox.start()
+    try:
+        proof = Proof(sandbox)
+        bot.start()
+        room = Room(folder / "room", sandbox.clock.now)
+        story = Play(room, sandbox.clock, lambda: bot.alive)
+        began = time.monotonic()
+        ended = story.run()
+        took = time.monotonic() - began
+        missing = proof.missing()
+    finally:
+        status = bot.stop()
+        sandbox.stop()
+    return told(transcript(room), [*ended, *missing, *_left(status)], took, proof.checked)
+
+
+def told(story: str, problems: list[str], took: float, checked: int) -> int:
+    """Print the transcript and the outcome; the exit status."""
+    click.echo(story)
+    for problem in problems:
+        click.echo(f"MISSING: {problem}", err=True)
+    click.echo(f"release: {took:.1f} s; {checked} facts of the sandbox checked, {len(problems)} missing")
+    return 1 if problems else 0
+
+
+def _left(status: int) -> list[str]:
+    return [f"the bot ended with status {status}"] if status else []
+
+
+def _extras(sandbox: Sandbox, bot: BotProcess) -> dict[str, SlashCommand]:
+    def put_forward(text: str) -> Iterable[str]:
+        span = read_span(text.strip().removeprefix("+"))
+        sandbox.clock.advance(span)
+        yield f"It is {sandbox.clock.now():%a %d %b %H:%M UTC} now."
+
+    def forward(text: str) -> Iterable[str]:
+        try:
+            yield from put_forward(text)
+        except ValueError as error:
+            raise UserError(f"{error}. Type /time +1d") from error
+
+    def kill(_text: str) -> Iterable[str]:
+        bot.kill()
+        yield "The bot was killed (kill -9). It starts again, and goes on where it was."
+        bot.start()
+
+    return {
+        "time": SlashCommand("/time +SPAN", "put the sandbox's clock forward, such as +1d or +90m", forward),
+        "kill": SlashCommand("/kill", "kill the bot and start it again", kill),
+    }

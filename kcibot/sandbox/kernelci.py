@@ -1,0 +1,195 @@
+"""KernelCI in miniature, put together: every server, the repositories, the machines, and the bot's configuration."""
+
+import hashlib
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kcibot.core.ports import Revision
+from kcibot.sandbox.clock import SandboxClock
+from kcibot.sandbox.docker_engine import DockerEngineStandIn
+from kcibot.sandbox.jenkins import JenkinsStandIn
+from kcibot.sandbox.kernelci_jobs import KernelciJobs, Settings
+from kcibot.sandbox.mailbox import MailboxStandIn
+from kcibot.sandbox.registry import RegistryStandIn
+from kcibot.sandbox.repositories import create_repositories
+from kcibot.sandbox.results_api import ResultsApiStandIn
+from kcibot.sandbox.storage import StorageStandIn
+from kcibot.sandbox.targets import BACKEND, FRONTEND, Targets
+
+TREE = "kernelci"
+"""The tree whose repository is in the sandbox; of all others only the names are."""
+PRODUCTION = "kernelci.org"
+CONFIGS = "config/core/build-configs.yaml"
+CONFIGS_2019 = "build-configs.yaml"
+BASELINE_KERNELS = 200
+BASELINE_LABS = 10
+JENKINS_USER = "kcibot"
+SECRETS = {"jenkins-token": "11" + "0" * 30 + "ab", "api-token": "5e0b8f7a-0000-4000-8000-a91f0c3d2b61"}
+IMAGES = ("build-base", "build-gcc-10_x86", "build-gcc-10_arm64", "build-clang-11", "debos", "build-qemu")
+
+
+class Backend:
+    """Fulfils `kernelci_behaviours.Backend` over the sandbox's own repositories and servers."""
+
+    def __init__(self, repositories: Mapping[str, Path], api: ResultsApiStandIn, storage: StorageStandIn) -> None:
+        self._repositories = repositories
+        self._api = api
+        self._storage = storage
+        self._commits: dict[Revision, str] = {}
+
+    def build_configs(self) -> Sequence[str]:
+        return sorted(self._configs())
+
+    def branch_head(self, build_config: str) -> str:
+        config = self._configs()[build_config]
+        if config["tree"] != TREE:
+            return hashlib.sha1(build_config.encode(), usedforsecurity=False).hexdigest()
+        return self.head("linux", str(config["branch"]))
+
+    def revision(self, build_config: str, commit: str) -> Revision:
+        config = self._configs()[build_config]
+        kernel = self._git("linux", "describe", "--tags", commit) if config["tree"] == TREE else f"v5.12-{commit[:12]}"
+        revision = Revision(str(config["tree"]), str(config["branch"]), kernel)
+        self._commits[revision] = commit
+        return revision
+
+    def last_commit(self, build_config: str) -> str | None:
+        found = self._storage.read(self._last_commit(build_config))
+        return found.decode().strip() if found else None
+
+    def set_last_commit(self, build_config: str, commit: str) -> None:
+        self._storage.put(self._last_commit(build_config), commit.encode())
+
+    def job_definitions(self) -> str:
+        return self.head("jenkins", PRODUCTION)
+
+    def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None:
+        names = (revision.tree, revision.branch, revision.kernel)
+        self._api.post_kernel(*names, self._commits.get(revision, ""), arch, defconfig, environment, status)
+
+    def revision_done(self, revision: Revision) -> None:
+        self._api.revision_done(revision.tree, revision.branch, revision.kernel)
+
+    def post_tests(self, revision: Revision, lab: str, device: str, plan: str, passed: int, failed: int) -> None:
+        names = (revision.tree, revision.branch, revision.kernel)
+        self._api.post_tests(*names, lab, device, plan, passed, failed)
+
+    def upload(self, path: str, content: bytes) -> None:
+        self._storage.put(path, content)
+
+    def head(self, repository: str, branch: str) -> str:
+        return self._git(repository, "rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}")
+
+    def _configs(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the jobs clone: the production branch's build configs."""
+        files = self._git("core", "ls-tree", "-r", "--name-only", PRODUCTION).splitlines()
+        path = CONFIGS if CONFIGS in files else CONFIGS_2019
+        loaded = yaml.load(self._git("core", "show", f"{PRODUCTION}:{path}"), Loader=yaml.CSafeLoader)
+        configs: Mapping[str, Mapping[str, Any]] = loaded["build_configs"]
+        return configs
+
+    def _last_commit(self, build_config: str) -> str:
+        return f"{self._configs()[build_config]['tree']}/last-commit_{build_config}"
+
+    def _git(self, repository: str, *words: str) -> str:
+        argv = ("git", "-C", str(self._repositories[repository]), *words)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 (our own words)
+        if done.returncode:
+            raise LookupError(f"{repository}: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+
+class Sandbox:
+    """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room."""
+
+    def __init__(
+        self, folder: Path, rate: float, real_yaml: Path | None = None, settings: Settings | None = None
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.clock = SandboxClock.create(folder / "clock.json", rate)
+        self.repositories = self._repositories(real_yaml)
+        self.targets = Targets(folder / "targets", self.repositories)
+        self.targets.start()
+        self.api = ResultsApiStandIn(
+            SECRETS["api-token"], self._backend_version, ping=self.targets.ping, now=self.clock.now
+        )
+        self.storage = StorageStandIn(folder / "storage")
+        self.mailbox = MailboxStandIn()
+        self.registry = RegistryStandIn()
+        self.engine = DockerEngineStandIn(self.registry, self.clock)
+        self.jenkins = JenkinsStandIn(self.clock, JENKINS_USER, SECRETS["jenkins-token"])
+        self.backend = Backend(self.repositories, self.api, self.storage)
+        self._settings = settings
+
+    def start(self) -> None:
+        """Everything answers when this returns, and a build of the monitor's is under way."""
+        for server in (self.api, self.storage, self.mailbox, self.registry, self.jenkins, self.engine):
+            server.start()
+        for image in IMAGES:
+            self.engine.seed(f"kernelci/{image}")
+        for config in self.backend.build_configs():
+            self.backend.set_last_commit(config, self.backend.branch_head(config))
+        self.jobs = KernelciJobs.install(self.jenkins, self.backend, self._settings)
+        self.jobs.start_ambient()
+        self._preload_baseline()
+        self.write_config()
+
+    def stop(self) -> None:
+        for server in (self.engine, self.jenkins, self.registry, self.mailbox, self.storage, self.api):
+            server.stop()
+        self.targets.stop()
+
+    @property
+    def baseline(self) -> Revision:
+        """The revision of the last good pipe cleaner, whose results are there."""
+        head = self.backend.head("linux", PRODUCTION)
+        return self.backend.revision(TREE, head)
+
+    def write_config(self) -> Path:
+        """The bot's configuration for this sandbox, with its secrets in files."""
+        for name, value in SECRETS.items():
+            secret = self.folder / "secrets" / name
+            secret.parent.mkdir(mode=0o700, exist_ok=True)
+            secret.write_text(value)
+            secret.chmod(0o600)
+        path = self.folder / "config.yaml"
+        path.write_text(self._config())
+        return path
+
+    def _config(self) -> str:
+        from kcibot.sandbox.config_text import config_text  # noqa: PLC0415 (a page of YAML)
+
+        return config_text(
+            repositories=self.repositories,
+            jenkins=self.jenkins.url,
+            engine=self.engine.url,
+            registry=self.registry.url,
+            prefix=self.registry.prefix,
+            mail_port=self.mailbox.port,
+            archive=self.mailbox.archive_url,
+            api=self.api.url,
+            backend=self.targets.url(BACKEND),
+            frontend=self.targets.url(FRONTEND),
+            storage=self.storage.url,
+            user=JENKINS_USER,
+            baseline=self.baseline.kernel,
+        )
+
+    def _repositories(self, real_yaml: Path | None) -> Mapping[str, Path]:
+        folder = self.folder / "repositories"
+        if folder.exists():
+            return {path.stem: path for path in sorted(folder.glob("*.git"))}
+        return create_repositories(folder, datetime.now(UTC), real_yaml, self.folder / "targets")
+
+    def _backend_version(self) -> str:
+        return self.targets.facts(BACKEND).version
+
+    def _preload_baseline(self) -> None:
+        revision = self.baseline
+        self.api.preload(revision.tree, revision.branch, revision.kernel, BASELINE_KERNELS, BASELINE_LABS)

@@ -1,0 +1,78 @@
+"""A release played by scripted persons: they read the room, answer the prompts that they may answer, and wait."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from kcibot.chat.room import Event, Room, RoomKind
+from kcibot.core.notice import Level, Notice
+from kcibot.sandbox.clock import SandboxClock
+
+PATIENCE_SECONDS = 180.0
+LOOK_SECONDS = 0.05
+COMMENT_WINDOW = timedelta(hours=26)
+
+VOTERS = {"go": ("operator", "manager-1"), "accept": ("manager-2",), "force": ("manager-1", "manager-2")}
+"""Who reacts to which gate, in this order; to all others the operator does. The operator tries `go` in vain."""
+
+
+class Play:
+    """The script. `alive` says whether the bot still runs; without it there is nothing to wait for."""
+
+    def __init__(self, room: Room, clock: SandboxClock, alive: Callable[[], bool]) -> None:
+        self._room = room
+        self._clock = clock
+        self._alive = alive
+        self._seen = 0
+        self._messages: dict[int, str] = {}
+        self._cards: dict[str, Notice] = {}
+        self._waited = False
+
+    def run(self) -> list[str]:
+        """Play it to its end; what went wrong in the room, in sentences, nothing if all went well."""
+        self._room.say("observer", "!help release")
+        self._room.say("operator", "!release prepare")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for event in self._room.read(self._seen):
+                self._seen = event.number
+                self._hear(event)
+            state = self._state()
+            if state in {"succeeded", "aborted"}:
+                return [] if state == "succeeded" else ["the release was aborted"]
+            if state in {"failed", "unknown"}:
+                return [f"the release stands still: {self._card().title}"]
+            if not self._alive():
+                return ["the bot is gone"]
+            time.sleep(LOOK_SECONDS)  # people look now and then
+        return [f"the release did not end within {PATIENCE_SECONDS:.0f} s: {self._card().title}"]
+
+    def _hear(self, event: Event) -> None:
+        if event.kind not in {RoomKind.POST, RoomKind.EDIT} or event.notice is None:
+            return
+        if event.kind is RoomKind.POST:
+            self._messages[event.number] = event.key
+            if event.notice.level is Level.PROMPT:
+                self._answer(event)
+        key = event.key or self._messages.get(event.target, "")
+        if key.endswith(":card"):
+            self._cards[key] = event.notice
+            self._pass_time(event.notice)
+
+    def _answer(self, event: Event) -> None:
+        gate = event.key.split(":gate:")[-1].split(":")[0]
+        for person in VOTERS.get(gate, ("operator",)):
+            self._room.react(person, event.number, "+1")
+
+    def _pass_time(self, card: Notice) -> None:
+        """Nobody waits a day in a demonstration."""
+        if not self._waited and any("Comment window" in line and "comments" in line for line in card.lines):
+            self._waited = True
+            self._clock.advance(COMMENT_WINDOW)
+
+    def _card(self) -> Notice:
+        return list(self._cards.values())[-1] if self._cards else Notice("there is no card")
+
+    def _state(self) -> str:
+        parts = self._card().title.split(" · ")
+        return parts[1] if len(parts) > 1 else ""
