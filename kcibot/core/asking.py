@@ -5,11 +5,11 @@ from datetime import datetime
 
 from kcibot.core.access import Person
 from kcibot.core.card import card, card_key
-from kcibot.core.gate import Ask, AskState, Choice, Vote, may_vote, standing
+from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, Vote, may_vote, standing
 from kcibot.core.journal import Change, SaveAsk, SaveRun, SaveVote
 from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure
 from kcibot.core.prompt import prompt
-from kcibot.core.run import SETTLED, Run, StepKind, StepState, again, broken, settled, waiting
+from kcibot.core.run import SETTLED, Run, StepKind, StepState, again, broken, settled
 from kcibot.core.wording import listed
 from kcibot.core.world import World
 from kcibot.errors import PermissionDenied, UserError
@@ -54,13 +54,11 @@ def covering_gate(procedure: Procedure, step_id: str) -> Gate | None:
 
 
 def opened(world: World, run: Run, step_id: str, request: GateRequest) -> tuple[Run, list[Change]]:
-    """Ask the people; the step waits until they answer or the asking expires."""
+    """Ask the people; the step waits until they answer or the asking expires. An older asking of it is over."""
     policy = world.policy(request.gate_id)
     now = world.clock.now()
     before = world.journal.ask(run.id, request.gate_id)
-    opens = policy.hours.next_opening(now) if policy.hours else now
-    expiry = [opens + policy.expires] if policy.expires else []
-    expiry += [policy.hours.closing(opens)] if policy.hours else []
+    over = closed(world, run, before, AskState.EXPIRED) if before and before.state is AskState.OPEN else []
     ask = Ask(
         run_id=run.id,
         gate_id=request.gate_id,
@@ -69,10 +67,24 @@ def opened(world: World, run: Run, step_id: str, request: GateRequest) -> tuple[
         facts=request.preview.facts,
         display=request.preview.display,
         opened_at=now,
-        expires_at=min(expiry, default=None),
+        expires_at=_expiry(policy, now),
     )
-    run = waiting(run, step_id, f"waiting for {policy.role} (!approve {ask.code})", ask.expires_at, now)
-    return run, [SaveAsk(ask), *_shown(world, run, ask, ())]
+    run = _asked(world, run, step_id, ask)
+    return run, [*over, SaveAsk(ask), *_shown(world, run, ask, ())]
+
+
+def _expiry(policy: GatePolicy, now: datetime) -> datetime | None:
+    """When an answer comes too late: after `expires`, and at the end of the hours in which it is asked."""
+    opens = policy.hours.next_opening(now) if policy.hours else now
+    ends = [opens + policy.expires] if policy.expires else []
+    ends += [policy.hours.closing(opens)] if policy.hours else []
+    return min(ends, default=None)
+
+
+def _asked(world: World, run: Run, step_id: str, ask: Ask) -> Run:
+    """The step waits for people. It has not begun: what it does is compared with the world once more before it does."""
+    text = f"waiting for {world.policy(ask.gate_id).role} (!approve {ask.code})"
+    return run.with_step(step_id, state=StepState.WAITING, wake_at=ask.expires_at, text=text, started_at=None)
 
 
 def voted(world: World, ask: Ask, person: Person, network: str, choice: Choice, reason: str) -> list[Change]:
@@ -121,8 +133,7 @@ def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[C
             why = next((v.reason for v in votes if v.choice is Choice.REJECT and v.reason), "no reason given")
             run = broken(run, step_id, StepState.FAILED, f"rejected by {listed(have.rejected_by)}: {why}")
         case _:
-            policy = world.policy(ask.gate_id)
-            run = waiting(run, step_id, f"waiting for {policy.role} (!approve {ask.code})", ask.expires_at, now)
+            run = _asked(world, run, step_id, ask)
     return [SaveAsk(ask), SaveRun(run), *_shown(world, run, ask, votes)]
 
 

@@ -6,11 +6,11 @@ import uuid
 from kcibot.core import asking
 from kcibot.core.card import card, card_key
 from kcibot.core.context import StandStill, StepContext
-from kcibot.core.gate import AskState, moved
+from kcibot.core.gate import Ask, AskState, moved
 from kcibot.core.journal import Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
 from kcibot.core.ports import Cancellation
-from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Step, Wait
+from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Retry, Step, Wait
 from kcibot.core.run import (
     BROKEN,
     SETTLED,
@@ -18,7 +18,6 @@ from kcibot.core.run import (
     StepKind,
     StepRecord,
     StepState,
-    again,
     anew,
     begun,
     broken,
@@ -98,8 +97,7 @@ class Driver:
     # ---- gates -------------------------------------------------------------------------------------------------
 
     def _gate(self, run: Run, procedure: Procedure, gate: Gate, step: StepRecord) -> bool:
-        if step.state is StepState.WAITING:
-            return self._expire(run, gate.id, step)
+        """Ask, or ask again because nobody answered in time: with the facts as they are now."""
         context = StepContext(self._world, run, step.id, self._cancellation)
         needed = gate.when(context)
         request = asking.gate_request(gate, procedure, context) if needed.needed else None
@@ -110,22 +108,11 @@ class Driver:
     def _ask(self, step: StepRecord, request: GateRequest) -> bool:
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.step(step.id) != step or run.ended:
+            if run.current != step or run.ended:
                 return True
             run, changes = asking.opened(self._world, run, step.id, request)
             self._journal.commit([SaveRun(run), *changes])
         return False
-
-    def _expire(self, run: Run, gate_id: str, step: StepRecord) -> bool:
-        """Nobody answered in time: ask again, with the facts as they are then."""
-        with self._world.lock:
-            ask = self._journal.ask(run.id, gate_id)
-            run = self._journal.run(run.id)
-            if ask is None or ask.state is not AskState.OPEN or run.step(step.id) != step:
-                return True
-            changes = asking.closed(self._world, run, ask, AskState.EXPIRED)
-            self._journal.commit([SaveRun(again(run, step.id)), *changes])
-        return True
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
@@ -157,30 +144,27 @@ class Driver:
     def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
         """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
         gate = asking.covering_gate(procedure, step.id)
-        ask = self._journal.ask(run.id, gate.id) if gate else None
-        if gate is None or ask is None:
+        if gate is None or not any(record.id == gate.id for record in run.steps):
             return True
-        shown, now = ask.facts.get(step.id, {}), step.preview(context).facts
-        changed = moved(shown, now)  # type: ignore[arg-type]  # facts of a step are a mapping
-        if not changed:
-            return True
+        ask = self._journal.ask(run.id, gate.id)
+        shown = ask.facts.get(step.id, {}) if ask and ask.state is AskState.APPROVED else {}
+        changed = moved(shown, step.preview(context).facts)  # type: ignore[arg-type]  # facts of a step are a mapping
+        if changed:
+            self._void(gate, ask, step, changed)
+        return not changed
+
+    def _void(self, gate: Gate, ask: Ask | None, step: Step[object], changed: tuple[str, ...]) -> None:
         with self._world.lock:
-            run = self._journal.run(run.id)
-            alert = Notice(
-                f"{run.title}: the approval of “{ask.title}” is void, because what it showed has changed",
-                Level.ALERT,
-                tuple(f"{step.title}, {line}" for line in changed),
-                mentions=(run.starter,),
-            )
-            self._journal.commit(
-                [
-                    SaveRun(anew(run, gate.id)),
-                    *asking.closed(self._world, run, ask, AskState.VOID),
-                    *self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run)),
-                    self._world.audit(BOT, "void", f"{run.title}: {ask.title}", digest=ask.digest, moved=list(changed)),
-                ]
-            )
-        return False
+            run = self._journal.run(self._run_id)
+            changes: list[Change] = [SaveRun(anew(run, gate.id))]
+            if ask:
+                title = f"{run.title}: the approval of “{ask.title}” is void, because what it showed has changed"
+                lines = tuple(f"{step.title}, {line}" for line in changed)
+                alert = Notice(title, Level.ALERT, lines, mentions=(run.starter,))
+                changes += asking.closed(self._world, run, ask, AskState.VOID)
+                changes += self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run))
+            subject = f"{run.title}: {gate.title}"
+            self._journal.commit([*changes, self._world.audit(BOT, "void", subject, moved=list(changed))])
 
     def _request(self, run: Run, step: Step[object], context: StepContext) -> GateRequest | None:
         """The gate that the step wants of its own, unless it was approved for these very facts."""
@@ -197,7 +181,7 @@ class Driver:
     def _begin(self, record: StepRecord) -> StepRecord:
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.holds or run.ended or run.step(record.id) != record:
+            if run.holds or run.ended or run.current != record:
                 raise StandStill
             run = begun(run, record.id, self._world.clock.now())
             self._journal.commit([SaveRun(run), *self._card(run)])
@@ -226,6 +210,8 @@ class Driver:
             run = self._journal.run(self._run_id)
             if run.ended or run.step(record.id).state in SETTLED:
                 return not run.ended
+            if state is StepState.NOT_NEEDED and run.current != record:
+                return True
             now = self._world.clock.now()
             run = settled(run, record.id, state, now, text, value)
             audit = self._world.audit(BOT, f"step {state.value}", f"{run.title}: {record.title}", text=text)
@@ -233,11 +219,11 @@ class Driver:
         return True
 
     def _failed_for_now(self, item: Gate | Step[object], record: StepRecord, text: str) -> bool:
-        retry = item.retry if isinstance(item, Step) else None
+        retry = item.retry if isinstance(item, Step) else Retry()
         with self._world.lock:
             run = self._journal.run(self._run_id)
             failures = run.step(record.id).failures + 1
-            if retry is None or failures >= retry.attempts:
+            if failures >= retry.attempts or not self._world.registry.procedure(run.procedure).card:
                 return self._broke(record, StepState.FAILED, text)
             wake_at = self._world.clock.now() + retry.wait(failures)
             run = failed_for_now(run, record.id, f"{text} (I try again)", wake_at)
@@ -245,12 +231,17 @@ class Driver:
         return False
 
     def _broke(self, record: StepRecord, state: StepState, text: str) -> bool:
+        """People decide what next; but of a run that was only to answer, the error is the answer."""
         with self._world.lock:
             run = self._journal.run(self._run_id)
             if run.ended:
                 return False
             run = broken(run, record.id, state, text)
             audit = self._world.audit(BOT, f"step {state.value}", f"{run.title}: {record.title}", text=text)
+            if not self._world.registry.procedure(run.procedure).card:
+                run = ended(run, self._world.clock.now(), text)
+                self._journal.commit([SaveRun(run), audit, *self._card(run)])
+                return False
             key = f"run:{run.id}:{record.id}:{record.round}:broken:{self._world.clock.now().isoformat()}"
             alert = self._world.everywhere(key, _alert(run, record, state, text), card_key(run))
             self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])

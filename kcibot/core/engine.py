@@ -1,5 +1,6 @@
 """The engine: what may be decided about runs, and the threads that drive them. The only writer of run state."""
 
+import logging
 import threading
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.prompt import reminder
 from kcibot.core.run import (
+    BROKEN,
     SETTLED,
     Hold,
     HoldKind,
@@ -32,6 +34,8 @@ from kcibot.core.run import (
 from kcibot.core.wording import listed
 from kcibot.core.world import World
 from kcibot.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class Cancel:
@@ -116,6 +120,8 @@ class Engine:
         `not_done` is a person's word that an effect whose outcome was unknown did not happen.
         """
         step = self._step(run, step_id)
+        if step.state is StepState.RUNNING and run.id in self._driving:
+            raise UserError(f"“{step.title}” is acting now; !stop ends it")
         effects: tuple[Change, ...] = ()
         if not_done:
             effects = tuple(_refused(e) for e in self._world.journal.effects_in_flight(run.id) if e.step_id == step_id)
@@ -182,11 +188,12 @@ class Engine:
         self.wake(tuple(run.id for run in self._world.journal.open_runs()))
 
     def tick(self) -> None:
-        """Wake the runs whose wait is over, and remind of gates that nobody answers."""
+        """Go on with the runs that have something to do, and remind of gates that nobody answers."""
         now = self._world.clock.cautious_now()
         for run in self._world.journal.open_runs():
             step = run.current
-            if step and step.state is StepState.WAITING and step.wake_at and step.wake_at <= now:
+            waits = step and step.state is StepState.WAITING and (step.wake_at is None or step.wake_at > now)
+            if not waits and not run.holds and not (step and step.state in BROKEN) and run.id not in self._driving:
                 self.wake((run.id,))
         self._remind()
 
@@ -205,7 +212,10 @@ class Engine:
 
     def _drive(self, run_id: int) -> None:
         while True:
-            Driver(self._world, run_id, self._cancel(run_id)).drive()
+            try:
+                Driver(self._world, run_id, self._cancel(run_id)).drive()
+            except Exception:
+                log.exception("run %s could not be driven; the next tick tries again", run_id)
             with self._mutex:
                 if not self._driving[run_id]:
                     del self._driving[run_id]

@@ -26,7 +26,7 @@ from kcibot.core.procedure import (
     Wait,
 )
 from kcibot.core.registry import Registry
-from kcibot.core.run import RunState, StepState
+from kcibot.core.run import HoldKind, RunState, StepState
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
 from tests.fakes.bench import Bench, HandClock, make_bench
 
@@ -360,3 +360,76 @@ def _commit(room: Bench, outcome: Outcome) -> None:
     with room.world.lock:
         room.journal.commit(outcome.changes)
     room.engine.wake(outcome.wake)
+
+
+def test_an_expired_gate_of_a_step_is_asked_again_and_nothing_is_done(tmp_path: Path, clock: HandClock) -> None:
+    target = Target()
+    asked = GateRequest("force", "Lose commits", Preview({"lost": ["a1"]}, ("a1 would be lost",)))
+    forced = Step("push", "Push", push(target).run, str, asks=lambda _c: asked)
+    policy = GatePolicy(role="release-manager", expires=timedelta(hours=2))
+    room = bench(tmp_path, forced, clock=clock, force=policy)
+    room.say("operator", "!go")
+    room.tick(timedelta(hours=3))
+    assert target.effects == 0
+    room.react("manager-1", "run:1:gate:force:push:1")
+    assert target.effects == 0, "the old prompt counts for nothing"
+    room.react("manager-1", "run:1:gate:force:push:2")
+    assert (room.run().state, target.effects) == (RunState.SUCCEEDED, 1)
+
+
+def test_a_step_that_became_needed_after_its_gate_is_asked_about(tmp_path: Path, clock: HandClock) -> None:
+    target, wanted = Target(), {"now": False}
+    late = Step(
+        "push",
+        "Push",
+        push(target).run,
+        str,
+        needed=lambda _c: Needed(wanted["now"], "nothing to do"),
+        preview=lambda _c: Preview({"new": "new"}, ("new",)),
+    )
+    wait = Step("wait", "Wait", lambda c: _wait_once(c, timedelta(hours=1)), str)
+    room = bench(tmp_path, Gate("go", "Go"), wait, late, clock=clock, go=MANAGER)
+    room.say("operator", "!go")
+    assert room.run().step("go").state is StepState.NOT_NEEDED
+    wanted["now"] = True
+    room.tick(timedelta(hours=2))
+    assert target.effects == 0
+    room.react("manager-1", "run:1:gate:go:1")
+    assert (room.run().state, target.effects) == (RunState.SUCCEEDED, 1)
+
+
+def test_a_run_that_only_answers_ends_with_its_error(tmp_path: Path, clock: HandClock) -> None:
+    def fail(_context: Context) -> Done[str]:
+        raise TransientError("Jenkins does not answer")
+
+    toy = Procedure("toy", Step("look", "Look", fail, str), card=False)
+    room = make_bench(tmp_path, toy, registry=registry(), clock=clock)
+    room.say("observer", "!go")
+    room.say("operator", "!go")
+    assert room.run().ended
+    assert "Jenkins does not answer" in room.deliver().values()
+
+
+def test_a_paused_run_stands_still_between_two_effects(tmp_path: Path, clock: HandClock) -> None:
+    first, second = Target(), Target()
+    room: Bench
+
+    def both(context: Context) -> Done[str]:
+        context.effect("first", lambda: first.set("new"), NotHappened)
+        if second.value == "old":
+            outcome = room.engine.hold(room.journal.run(1), HoldKind.PAUSE, _person(room, "operator"), "lunch")
+            room.journal.commit(outcome.changes)
+        context.effect("second", lambda: second.set("new"), NotHappened)
+        return Done("both", "ok")
+
+    room = bench(tmp_path, Step("both", "Both", both, str), clock=clock)
+    room.say("operator", "!go")
+    assert (room.run().state, first.effects, second.effects) == (RunState.PAUSED, 1, 0)
+    room.tick(timedelta(hours=1))
+    assert second.effects == 0
+    holds = frozenset({HoldKind.PAUSE})
+    with room.world.lock:
+        released = room.engine.release(room.run(), holds, _person(room, "operator"))
+    second.value = "lunch is over"
+    _commit(room, released)
+    assert (room.run().state, first.effects, second.effects) == (RunState.SUCCEEDED, 1, 1)

@@ -1,0 +1,124 @@
+"""A release, as the wiki page had it: the procedure as one list, and the verbs that start it."""
+
+from datetime import timedelta
+
+from kcibot.sdk import (
+    Call,
+    Context,
+    Done,
+    Gate,
+    Needed,
+    Outcome,
+    Preview,
+    Procedure,
+    Step,
+    UserError,
+    command,
+)
+from kcibot_commands.announce import comment_window, send_announcement
+from kcibot_commands.deploy import deploy_backend, deploy_frontend
+from kcibot_commands.drain import drain
+from kcibot_commands.images import build_images, push_images
+from kcibot_commands.jobs import apply_job_definitions
+from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
+from kcibot_commands.pipecleaner import (
+    about_results,
+    accept_results,
+    compare_results,
+    prepare_pipe_cleaner,
+    run_pipe_cleaner,
+)
+from kcibot_commands.plan import overview, plan
+from kcibot_commands.production import open_production, push_core, take_production_lock
+from kcibot_commands.report import report, watch_first_results
+from kcibot_commands.tags import create_tags
+
+
+def amended(context: Context) -> Needed:
+    again = context.run.revision > 1
+    return Needed(again, "" if again else "the first revision")
+
+
+def about_plan(context: Context) -> Preview:
+    """The frozen revision: repository -> commit and tag."""
+    frozen = context.result(plan)
+    facts = {part.component: {"commit": part.release, "tag": part.tag} for part in frozen.parts.values()}
+    return Preview(facts, overview(frozen).lines)
+
+
+RELEASE = Procedure(
+    "release",
+    plan,
+    Gate("amend", "New revision", about=about_plan, when=amended),
+    Gate("prepare", "Make the tags"),
+    create_tags,
+    Gate("announce", "Send the announcement"),
+    send_announcement,
+    comment_window,
+    Gate("go", "Update production"),
+    take_production_lock,
+    pause_monitor,
+    abort_bisections,
+    drain,
+    push_core,
+    apply_job_definitions,
+    deploy_backend,
+    deploy_frontend,
+    build_images,
+    Gate("images", "Push the images"),
+    push_images,
+    prepare_pipe_cleaner,
+    run_pipe_cleaner,
+    compare_results,
+    Gate("accept", "Accept the pipe cleaner's results", about=about_results),
+    accept_results,
+    resume_monitor,
+    start_monitor_once,
+    watch_first_results,
+    open_production,
+    report,
+    title="Release",
+)
+
+
+@command("release prepare", role="operator")
+def release_prepare(call: Call) -> Outcome:
+    """Start a release: freeze the plan, ask for approval, and go on step by step."""
+    running = [run for run in call.world.journal.open_runs() if run.procedure == RELEASE.name]
+    if running:
+        raise UserError(f"{running[0].title} is under way: !release status shows it, !release abort REASON ends it")
+    return call.start(RELEASE, f"Release of {call.world.clock.now():%d %b %Y}")
+
+
+# ---- all previews, read-only -----------------------------------------------------------------------------------
+
+
+def show_previews(context: Context) -> Done[None]:
+    """What every step of a release would do now, as far as it can be known beforehand."""
+    lines = list(overview(context.result(plan)).lines)
+    for item in RELEASE:
+        if isinstance(item, Step) and item is not plan:
+            lines += _previewed(item, context)
+    return Done("\n".join(["A release now would do this", *lines]), None)
+
+
+def _previewed(step: Step[object], context: Context) -> list[str]:
+    needed = step.needed(context)
+    if not needed.needed:
+        return [f"{step.title}: not needed, {needed.why}"]
+    display = step.preview(context).display
+    return [f"{step.title}:", *(f"  {line}" for line in display)] if display else [f"{step.title}"]
+
+
+PLAN = Procedure(
+    "release plan",
+    plan,
+    Step("show", "Previews shown", show_previews, type(None), after=(plan,), limit=timedelta(hours=1)),
+    card=False,
+)
+
+
+@command("release plan", role="observer")
+def release_plan(call: Call) -> Outcome:
+    """Show what a release would do now, step by step, without changing anything."""
+    return call.start(PLAN)
