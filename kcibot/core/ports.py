@@ -164,7 +164,7 @@ class BuildResult(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build as the server describes it. `result` is None while it runs. `upstream` is the build that caused it."""
+    """A build as the server describes it; `upstream` caused it. While it runs `result` is None and `seconds` is 0."""
 
     ref: BuildRef
     building: bool
@@ -216,7 +216,10 @@ class CiServer(Protocol):
     def disable(self, name: str) -> None: ...
 
     def trigger(self, name: str, parameters: Mapping[str, str]) -> int:
-        """Id of the queue item. A lost answer is OutcomeUnknown: find the build by its parameters."""
+        """Id of the queue item. A lost answer is OutcomeUnknown: find the build by its parameters.
+
+        A parameter that the job does not define is refused: Jenkins would drop it silently.
+        """
         ...
 
     def item(self, item_id: int) -> ItemState: ...

@@ -1,0 +1,207 @@
+"""Jenkins' JSON in the words of the ports. A shape that is not understood raises ValueError, never guesses."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from kcibot.core.ports import (
+    Build,
+    BuildRef,
+    BuildResult,
+    Busy,
+    ItemState,
+    JobState,
+    Queued,
+    QueueItem,
+)
+
+JOB_FIELDS = "fullName,disabled,buildable,color,nextBuildNumber,lastBuild[number]"
+JOB_TREE = "_class," + JOB_FIELDS
+DEEPEST_FOLDER = 4
+QUEUE_TREE = "items[id,why,inQueueSince,task[name,url],actions[parameters[name,value]]]"
+EXECUTABLE = "idle,currentExecutable[number,url,timestamp,estimatedDuration]"
+COMPUTER_TREE = (
+    f"computer[displayName,executors[{EXECUTABLE}],oneOffExecutors[{EXECUTABLE}],assignedLabels[nodes[quietingDown]]]"
+)
+ITEM_TREE = "id,why,cancelled,executable[number,url]"
+BUILD_FIELDS = (
+    "number,url,building,result,timestamp,duration,queueId,"
+    "actions[parameters[name,value],causes[upstreamProject,upstreamBuild]],artifacts[relativePath]"
+)
+PARAMETERS_TREE = "property[parameterDefinitions[name]]"
+
+
+def jobs_tree() -> str:
+    """All jobs, also in folders, in one request."""
+    tree = f"jobs[{JOB_FIELDS}]"
+    for _ in range(DEEPEST_FOLDER):
+        tree = f"jobs[{JOB_FIELDS},{tree}]"
+    return tree
+
+
+def job_path(name: str) -> str:
+    """`team/deploy` is at `job/team/job/deploy/`."""
+    return "".join(f"job/{quote(part, safe='')}/" for part in name.split("/"))
+
+
+def build_ref(url: str, number: int | None = None) -> BuildRef:
+    """From an address like `https://ci.example.org/jenkins/job/team/job/deploy/7/`."""
+    _, found, below = urlsplit(url).path.partition("/job/")
+    parts = [unquote(part) for part in below.split("/") if part]
+    if number is None and parts and parts[-1].isdigit():
+        number = int(parts[-1])
+    if not found or number is None or not parts:
+        raise ValueError(f"not the address of a build: {url}")
+    if parts[-1] == str(number):
+        parts = parts[:-1]
+    return BuildRef(_job_name(parts), number)
+
+
+def job_of_task(task: Mapping[str, Any]) -> str:
+    """The full name; a task without a job's address (part of a pipeline) keeps the name that it shows."""
+    _, found, below = urlsplit(str(task.get("url", ""))).path.partition("/job/")
+    parts = [unquote(part) for part in below.split("/") if part]
+    if not found or not parts:
+        return str(task.get("name", "")) or "(unnamed)"
+    if len(parts) > 1 and parts[-1].isdigit() and parts[-2] != "job":
+        parts = parts[:-1]
+    return _job_name(parts)
+
+
+def _job_name(parts: list[str]) -> str:
+    """`team job deploy` is `team/deploy`: every second part is the word job."""
+    return "/".join(part for index, part in enumerate(parts) if index % 2 == 0 or part != "job")
+
+
+def queue_items(queue: Mapping[str, Any]) -> tuple[QueueItem, ...]:
+    return tuple(
+        QueueItem(
+            item_id=int(item["id"]),
+            job=job_of_task(item.get("task") or {}),
+            why=str(item.get("why") or ""),
+            since=moment(item["inQueueSince"]),
+            parameters=_parameters(item),
+        )
+        for item in queue["items"]
+    )
+
+
+def busy_executors(computers: Mapping[str, Any]) -> tuple[Busy, ...]:
+    return tuple(
+        _busy(str(node["displayName"]), executor)
+        for node in computers["computer"]
+        for executor in [*node["executors"], *node["oneOffExecutors"]]
+        if not executor["idle"] or executor["currentExecutable"] is not None
+    )
+
+
+def quieting_down(computers: Mapping[str, Any], queue: tuple[QueueItem, ...]) -> bool:
+    """The built-in node is the server itself and has its flag; what waits is told the reason, too."""
+    nodes = (
+        inner for node in computers["computer"] for label in node["assignedLabels"] for inner in label.get("nodes", ())
+    )
+    return any(node.get("quietingDown") for node in nodes) or any("about to shut down" in item.why for item in queue)
+
+
+def _busy(node: str, executor: Mapping[str, Any]) -> Busy:
+    running = executor["currentExecutable"]
+    if not running or not running.get("url"):
+        return Busy(node, None, None, None)
+    estimate = running.get("estimatedDuration", -1)
+    number = running.get("number")
+    return Busy(
+        node=node,
+        build=build_ref(running["url"], number),
+        since=moment(running["timestamp"]) if "timestamp" in running else None,
+        estimated_seconds=estimate / 1000 if estimate > 0 else None,
+    )
+
+
+def jobs_below(root: Mapping[str, Any]) -> Iterator[JobState]:
+    """Everything that has builds; folders only lead to it."""
+    for job in root.get("jobs", ()):
+        if "nextBuildNumber" in job:
+            yield job_state(job)
+        yield from jobs_below(job)
+
+
+def job_state(job: Mapping[str, Any]) -> JobState:
+    """Pipeline jobs have no `disabled`: their colour tells it."""
+    last = job.get("lastBuild")
+    disabled = job["disabled"] if "disabled" in job else str(job["color"]).startswith("disabled")
+    return JobState(
+        name=str(job["fullName"]),
+        disabled=bool(disabled),
+        buildable=bool(job["buildable"]),
+        next_build=int(job["nextBuildNumber"]),
+        last_build=int(last["number"]) if last else None,
+    )
+
+
+def parameter_names(job: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(
+        str(definition["name"]) for one in job["property"] if one for definition in one.get("parameterDefinitions", ())
+    )
+
+
+def item_state(item: Mapping[str, Any]) -> ItemState:
+    """Only an item that left has the field `cancelled`; it may have left and not started yet."""
+    if "cancelled" not in item:
+        return ItemState(Queued.WAITING)
+    if item["cancelled"]:
+        return ItemState(Queued.CANCELLED)
+    executable = item.get("executable")
+    if not executable:
+        return ItemState(Queued.LEAVING)
+    return ItemState(Queued.STARTED, build_ref(executable["url"], executable["number"]))
+
+
+def build(job: str, data: Mapping[str, Any]) -> Build:
+    result = data["result"]
+    return Build(
+        ref=BuildRef(job, int(data["number"])),
+        building=bool(data["building"]),
+        result=None if result is None or data["building"] else BuildResult(result),
+        started=moment(data["timestamp"]),
+        seconds=data["duration"] / 1000,
+        queue_id=int(data["queueId"]),
+        parameters=_parameters(data),
+        upstream=_upstream(data),
+        url=str(data["url"]),
+        artifacts=tuple(str(one["relativePath"]) for one in data.get("artifacts", ())),
+    )
+
+
+def queue_id(location: str) -> int:
+    match = re.search(r"/queue/item/(\d+)/?$", location)
+    if not match:
+        raise ValueError(f"not the address of a queue item: {location}")
+    return int(match[1])
+
+
+def moment(milliseconds: float) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _parameters(data: Mapping[str, Any]) -> dict[str, str]:
+    """A password has no value; a boolean reads as Jenkins takes it, `true` or `false`."""
+    return {
+        str(one["name"]): _text(one["value"])
+        for action in data.get("actions", ())
+        for one in (action or {}).get("parameters", ())
+        if "value" in one
+    }
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _upstream(data: Mapping[str, Any]) -> BuildRef | None:
+    for action in data.get("actions", ()):
+        for cause in (action or {}).get("causes", ()):
+            if cause.get("upstreamProject"):
+                return BuildRef(str(cause["upstreamProject"]), int(cause["upstreamBuild"]))
+    return None
