@@ -1,0 +1,83 @@
+"""What the core and the commands need from the outside world, as protocols.
+
+Every method may raise the errors of `kcibot.errors` and nothing else. Two rules hold for all of them. A method that
+acts raises `TransientError` or `PermanentError` only if it certainly had no effect; if it may have had one, it raises
+`OutcomeUnknown`. A method that looks never answers "no" for "I could not see": it raises.
+"""
+
+from dataclasses import dataclass
+
+from kcibot.core.ports.basics import Cancellation, Clock, Never, Report, ignore_report
+from kcibot.core.ports.chat import ChatAdapter, Inbox
+from kcibot.core.ports.ci import (
+    Build,
+    BuildRef,
+    BuildResult,
+    Busy,
+    CiLook,
+    CiServer,
+    ItemState,
+    JobState,
+    Queued,
+    QueueItem,
+)
+from kcibot.core.ports.deployer import Deployer, Deployment, DeployResult
+from kcibot.core.ports.git import ChangedPath, Commit, GitHost, GitRemote, LostCommit, RefUpdate, TagRef
+from kcibot.core.ports.images import ImageBuild, ImageRegistry
+from kcibot.core.ports.mailer import Mail, Mailer, Sent
+from kcibot.core.ports.results import FileStore, KernelResult, ResultsApi, Revision, RevisionStatus, TestResult
+
+__all__ = [
+    "Build",
+    "BuildRef",
+    "BuildResult",
+    "Busy",
+    "Cancellation",
+    "ChangedPath",
+    "ChatAdapter",
+    "CiLook",
+    "CiServer",
+    "Clock",
+    "Commit",
+    "DeployResult",
+    "Deployer",
+    "Deployment",
+    "FileStore",
+    "GitHost",
+    "GitRemote",
+    "ImageBuild",
+    "ImageRegistry",
+    "Inbox",
+    "ItemState",
+    "JobState",
+    "KernelResult",
+    "LostCommit",
+    "Mail",
+    "Mailer",
+    "Never",
+    "Ports",
+    "QueueItem",
+    "Queued",
+    "RefUpdate",
+    "Report",
+    "ResultsApi",
+    "Revision",
+    "RevisionStatus",
+    "Sent",
+    "TagRef",
+    "TestResult",
+    "ignore_report",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Every service that a step may use."""
+
+    ci: CiServer
+    git: GitHost
+    deployer: Deployer
+    images: ImageRegistry
+    mailer: Mailer
+    results: ResultsApi
+    files: FileStore

@@ -1,0 +1,38 @@
+"""Mail to a list."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail to be sent. `message_id` is made beforehand, so that a repeated one can be recognised."""
+
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    text: str
+    date: datetime
+
+
+class Sent(StrEnum):
+    """What can be known about a mail that may have gone out."""
+
+    YES = "yes"
+    NO = "no"
+    CANNOT_TELL = "cannot tell"
+
+
+class Mailer(Protocol):
+    """Hands mails to the list's server."""
+
+    def send(self, mail: Mail) -> None:
+        """Returns when the server accepted the mail for every recipient; refused ones are named in PermanentError."""
+        ...
+
+    def sent(self, message_id: str) -> Sent:
+        """Look for it in the sent folder or the list's archive, where one is configured."""
+        ...
