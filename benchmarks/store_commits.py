@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 (a script, not a package)
 """How many units the store commits per second: one effect, one message and one audit entry each, durable.
 
 Run by hand: `python benchmarks/store_commits.py [FOLDER]`. The floor beside it is the same file written by one thread

@@ -7,11 +7,12 @@ import queue
 import shutil
 import sys
 import threading
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from kcibot.config import Config
+from kcibot.config import Config, ConfigProblems, Login
 from kcibot.core.clock import SystemClock
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
@@ -22,7 +23,7 @@ from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
 from kcibot.core.watching import Watching
 from kcibot.core.world import World
-from kcibot.errors import ConfigError, KcibotError
+from kcibot.errors import ConfigError, KcibotError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
             images.registry,
             images.prefix,
             images.timeout.total_seconds(),
-            (lambda: (login.user, login.password.read(redactor))) if login else None,
+            _login(login, redactor) if login else None,
             images.network_mode,
         ),
         mailer=SmtpMailer(
@@ -197,6 +198,11 @@ def ports(config: Config, redactor: Redactor) -> Ports:
     )
 
 
+def _login(login: Login, redactor: Redactor) -> Callable[[], tuple[str, str]]:
+    password = login.password.reader(redactor)
+    return lambda: (login.user, password())
+
+
 def adapters(config: Config, clock: Clock) -> list[ChatAdapter]:
     """One per configured network."""
     found: list[ChatAdapter] = []
@@ -214,8 +220,9 @@ def _overridden(commands: Registry, config: Config) -> Registry:
     for name, steps in config.procedures.items():
         try:
             commands.procedures[name] = commands.procedure(name).reordered(steps)
-        except ValueError as error:
-            raise ConfigError(f"procedures.{name}: {error}") from error
+        except (ValueError, UserError) as error:
+            problem = config.problem(("procedures", name), str(error), "Put its steps in a possible order")
+            raise ConfigProblems(config.path.name, [problem]) from error
     return commands
 
 

@@ -42,7 +42,7 @@ class Registry:
                     _put(self.procedures, value.name, value, "procedure")
                 case Watch():
                     _put(self.watches, value.name, value, "watch")
-                case type() if is_dataclass(value) and "section" in vars(value):
+                case type() if is_dataclass(value) and isinstance(vars(value).get("section"), str):
                     _put(self.sections, str(vars(value)["section"]), value, "section")
                 case _:
                     continue

@@ -1,0 +1,31 @@
+"""The configuration: one YAML file, read strictly, whose every error names the line, the key and the fix."""
+
+from kcibot.config.check import check
+from kcibot.config.configuration import Config, load
+from kcibot.config.models import Bot, Chat, Console
+from kcibot.config.problems import ConfigProblems, Problem
+from kcibot.config.secrets import Secret, SecretSource
+from kcibot.config.services import Ansible, Git, Images, Imap, Jenkins, Login, Mail, ResultsApi, Services, Storage
+
+__all__ = [
+    "Ansible",
+    "Bot",
+    "Chat",
+    "Config",
+    "ConfigProblems",
+    "Console",
+    "Git",
+    "Images",
+    "Imap",
+    "Jenkins",
+    "Login",
+    "Mail",
+    "Problem",
+    "ResultsApi",
+    "Secret",
+    "SecretSource",
+    "Services",
+    "Storage",
+    "check",
+    "load",
+]

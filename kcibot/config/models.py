@@ -1,0 +1,99 @@
+"""The blocks of the configuration that are not services: the bot itself, its rooms, its people, its procedures."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from kcibot.config.fields import Block, FilePath, Name, ProductionHours, Room, Text, Timeout, complain
+from kcibot.config.gates import MANAGER, OPERATOR, GateBlock
+from kcibot.config.services import Services
+from kcibot.core.access import BREAK_GLASS, EVERYBODY, People, Person
+
+LATER = "is not supported in this version: only the console is"
+
+IMPLIED: Mapping[str, tuple[str, ...]] = {
+    BREAK_GLASS: (),
+    MANAGER: (OPERATOR,),
+    OPERATOR: ("observer",),
+    "observer": (),
+}
+"""The roles there are without any configuration, and the roles that each of them implies."""
+
+
+def _prefix(value: str) -> str:
+    if not value.strip() or value != value.strip() or value[0].isalnum():
+        raise complain("is no prefix", 'Write it in quotes: "!"')
+    return value
+
+
+class Bot(Block):
+    """The bot's own process. `state` holds the database, the mirrors and work files."""
+
+    name: Name = Field(default="kcibot", examples=["kcibot"])
+    prefix: Annotated[str, AfterValidator(_prefix)] = Field(default="!", max_length=3, examples=['"!"'])
+    state: FilePath = Field(default="state", validate_default=True, examples=['"/var/lib/kcibot"'])
+    tick: Timeout = Field(default=timedelta(seconds=1), examples=['"1s"'])
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Console(Block):
+    """A room in the terminal; `folder` is where the bot and its visitors meet."""
+
+    folder: FilePath = Field(examples=['"room"'])
+
+
+class Chat(Block):
+    """The networks, and the rooms that see every step."""
+
+    refused: ClassVar[Mapping[str, str]] = {"slack": LATER, "irc": LATER}
+    networks: ClassVar[tuple[str, ...]] = ("console",)
+
+    console: Console | None = Field(default=None, examples=['{folder: "room"}'])
+    rooms: tuple[Room, ...] = Field(min_length=1, examples=['["console:#kernelci"]'])
+
+
+class PersonBlock(Block):
+    """A person: their roles, and who they are on each network, by what the network vouches for."""
+
+    roles: tuple[Text, ...] = Field(min_length=1, examples=["[operator]"])
+    identities: Mapping[Name, Text] = Field(min_length=1, examples=["{console: operator}"])
+
+
+def _steps(value: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(value)) != len(value):
+        raise complain("names a step twice", "A step has one place in a procedure: keep one of the two")
+    return value
+
+
+Steps = Annotated[tuple[Name, ...], Field(min_length=1), AfterValidator(_steps)]
+
+
+class Authority(Block):
+    """The blocks that say who may do what, and when."""
+
+    people: Mapping[Name, PersonBlock] = Field(
+        min_length=1, examples=["{operator: {roles: [operator], identities: {console: operator}}}"]
+    )
+    roles: Mapping[Name, tuple[Text, ...]] = Field(default={}, examples=["{observer: []}"])
+    production_hours: ProductionHours = ProductionHours()
+    gates: Mapping[Name, GateBlock] = Field(default={}, examples=["{go: {quorum: 2}}"])
+
+    def known(self) -> People:
+        """The persons, with the roles that roles imply."""
+        persons = (Person(key, frozenset(p.roles), frozenset(p.identities.items())) for key, p in self.people.items())
+        return People(persons, {role: frozenset(implied) for role, implied in {**IMPLIED, **self.roles}.items()})
+
+
+class Root(Authority):
+    """The whole file, but for the commands' sections."""
+
+    bot: Bot = Field(default={}, validate_default=True)
+    chat: Chat = Field(examples=['{console: {folder: "room"}, rooms: ["console:#kernelci"]}'])
+    services: Services
+    procedures: Mapping[Name, Steps] = Field(default={}, examples=["{release: [plan, prepare, create-tags]}"])
+
+
+NOT_ROLES = frozenset({EVERYBODY})
+"""Everybody has it, known or not: it can neither be given nor be asked for."""

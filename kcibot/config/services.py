@@ -1,0 +1,154 @@
+"""The configuration of everything the bot works with: one block per service, each with its time limits."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from kcibot.config.fields import Address, Block, FilePath, GitUrl, Name, Text, Timeout, complain, http
+from kcibot.config.secrets import Secret
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[str, AfterValidator(http())]
+
+SECRET_EXAMPLE = "{env: KCIBOT_%s}"
+
+
+class Jenkins(Block):
+    """The Jenkins server. `token` is an API token of `user`, made on the user's page."""
+
+    refused: ClassVar[Mapping[str, str]] = {"password": "Jenkins is spoken to with an API token: use `token`"}
+
+    url: Annotated[str, AfterValidator(http("services.jenkins.user and services.jenkins.token"))] = Field(
+        examples=['"https://bot.kernelci.org"']
+    )
+    user: Text = Field(examples=["kcibot"])
+    token: Secret = Field(examples=[SECRET_EXAMPLE % "JENKINS_TOKEN"])
+    timeout: Timeout = timedelta(seconds=10)
+
+
+class Git(Block):
+    """The repositories by name. `token` answers an HTTPS server that wants a login, `ssh_key` an SSH server."""
+
+    refused: ClassVar[Mapping[str, str]] = {"password": "Git servers are spoken to with `token` or `ssh_key`"}
+
+    repositories: Mapping[Name, GitUrl] = Field(
+        min_length=1, examples=['{core: "git@github.com:kernelci/kernelci-core.git"}']
+    )
+    author_name: Text = Field(examples=['"KernelCI bot"'])
+    author_email: Text = Field(examples=['"bot@kernelci.org"'])
+    ssh_key: FilePath | None = Field(default=None, examples=['"/etc/kcibot/id_ed25519"'])
+    token: Secret | None = Field(default=None, examples=[SECRET_EXAMPLE % "GIT_TOKEN"])
+    timeout: Timeout = timedelta(minutes=2)
+
+
+def _no_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
+    if any(name.upper().endswith(("PASSWORD", "TOKEN", "SECRET")) for name in variables):
+        fix = "Name a file in its _FILE variable, use `become_password`, or set it for the bot's own process"
+        raise complain("holds a variable that is named like a secret", fix)
+    return variables
+
+
+class Ansible(Block):
+    """What every run of a playbook shares. `become_password` answers those that say `ask_become_pass`.
+
+    What reaches a playbook's command line stands with it, in `deploy.playbooks`.
+    """
+
+    refused: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("become", "ask_become_pass", "private_key"), "is said for each playbook, in deploy.playbooks"
+    )
+
+    become_password: Secret | None = Field(default=None, examples=[SECRET_EXAMPLE % "BECOME_PASSWORD"])
+    environment: Annotated[Mapping[Name, str], AfterValidator(_no_secrets)] = Field(
+        default={}, examples=['{ANSIBLE_SSH_PIPELINING: "1"}']
+    )
+    timeout: Timeout = timedelta(hours=2)
+
+
+class Login(Block):
+    """A user and the secret that proves it."""
+
+    user: Text = Field(examples=["kcibot"])
+    password: Secret = Field(examples=[SECRET_EXAMPLE % "PASSWORD"])
+
+
+class Images(Block):
+    """The Docker engine that builds, and the registry that keeps. `prefix` is put before names for the engine."""
+
+    engine: Annotated[
+        str, AfterValidator(Address(("unix", "tcp", "http"), "services.images.login, if they are the registry's"))
+    ] = Field(default="unix:///var/run/docker.sock", examples=['"unix:///var/run/docker.sock"'])
+    registry: Annotated[str, AfterValidator(http("services.images.login"))] = Field(
+        examples=['"https://registry-1.docker.io"']
+    )
+    prefix: str = Field(default="", examples=['"registry.example.org:5000/"'])
+    login: Login | None = None
+    network_mode: Text | None = Field(default=None, examples=["host"])
+    timeout: Timeout = timedelta(minutes=10)
+
+
+class Imap(Login):
+    """The sent folder (over TLS), in which a mail is looked for after a crash."""
+
+    host: Text = Field(examples=['"imap.example.org"'])
+    port: Port = 993
+    folder: Text = "Sent"
+
+
+class Mail(Block):
+    """The server that takes mails for the list, and where those that went out can be seen."""
+
+    host: Text = Field(examples=['"smtp.example.org"'])
+    port: Port = 587
+    security: Literal["none", "starttls", "tls"] = "starttls"
+    user: Text | None = Field(default=None, examples=["kcibot"])
+    password: Secret | None = Field(default=None, examples=[SECRET_EXAMPLE % "MAIL_PASSWORD"])
+    ca_file: FilePath | None = Field(default=None, examples=['"/etc/ssl/certs/ca-certificates.crt"'])
+    archive_url: Url | None = Field(default=None, examples=['"https://lore.kernel.org/kernelci"'])
+    imap: Imap | None = None
+    timeout: Timeout = timedelta(seconds=30)
+
+    @model_validator(mode="after")
+    def _login_is_whole(self) -> "Mail":
+        if (self.user is None) != (self.password is None):
+            raise complain("has half a login", "Write both `user` and `password`, or none of them")
+        if self.user is not None and self.security == "none":
+            raise complain("would send its password in the clear", "Use security: starttls or security: tls")
+        return self
+
+
+class ResultsApi(Block):
+    """KernelCI's backend. `versions` maps a component to the address that tells which version of it runs."""
+
+    url: Annotated[str, AfterValidator(http("services.results_api.token"))] = Field(
+        examples=['"https://api.kernelci.org"']
+    )
+    token: Secret = Field(examples=[SECRET_EXAMPLE % "API_TOKEN"])
+    versions: Mapping[Name, Url] = Field(
+        min_length=1,
+        examples=['{backend: "https://api.kernelci.org/version", frontend: "https://kernelci.org"}'],
+    )
+    task_probe: str = Field(default="", examples=['"ping"'])
+    timeout: Timeout = timedelta(seconds=10)
+    probe_timeout: Timeout = timedelta(seconds=30)
+
+
+class Storage(Block):
+    """The file server."""
+
+    url: Url = Field(examples=['"https://storage.kernelci.org"'])
+    timeout: Timeout = timedelta(seconds=10)
+
+
+class Services(Block):
+    """Every service that a release needs."""
+
+    jenkins: Jenkins = Field(examples=['{url: "https://bot.kernelci.org", user: kcibot, token: {env: NAME}}'])
+    git: Git = Field(examples=['{repositories: {core: "git@github.com:kernelci/kernelci-core.git"}, ...}'])
+    ansible: Ansible = Ansible()
+    images: Images = Field(examples=['{registry: "https://registry-1.docker.io"}'])
+    mail: Mail = Field(examples=['{host: "smtp.example.org"}'])
+    results_api: ResultsApi = Field(examples=['{url: "https://api.kernelci.org", token: {env: NAME}, versions: ...}'])
+    storage: Storage = Field(examples=['{url: "https://storage.kernelci.org"}'])
