@@ -82,6 +82,7 @@ def test_gates_have_the_defaults_of_the_procedure(tmp_path: Path) -> None:
     assert policies == {
         **dict.fromkeys(["prepare", "announce", "images", "rootfs", "bisections"], own),
         **dict.fromkeys(["accept", "amend", "rollback", "unlock", "definition-removal"], strict),
+        **dict.fromkeys(["definitions", "deploy", "pipecleaner", "restart"], strict),
         "go": GatePolicy("release-manager", 1, StarterVote.REFUSED, hours=hours),
         "force": GatePolicy("release-manager", 2, StarterVote.REFUSED),
     }
@@ -97,6 +98,7 @@ def test_a_gate_keeps_the_defaults_of_the_keys_that_are_not_written(tmp_path: Pa
 def test_a_team_of_one_can_be_configured_by_letting_the_starter_vote(tmp_path: Path) -> None:
     people = "\n  boss: {roles: [release-manager], identities: {console: boss}}\n"
     gates = ["go", "force", "accept", "amend", "rollback", "unlock", "definition-removal"]
+    gates += ["definitions", "deploy", "pipecleaner", "restart"]
     block = "\n" + "".join(f"  {gate}: {{quorum: 1, starter_may_vote: true}}\n" for gate in gates)
     policies = loaded(tmp_path, config_text({"people": people, "gates": block})).policies()
     assert all(policy.quorum == 1 and policy.starter is StarterVote.ALLOWED for policy in policies.values())
