@@ -40,7 +40,7 @@ def shown_by(gate: Gate, procedure: Procedure, context: Context) -> tuple[dict[s
         if preview.facts:
             facts[step.id] = preview.facts
         if preview.display:
-            lines.append(f"{step.title}:")
+            lines.append(f"For “{step.title}”:")
             lines.extend(f"  {line}" for line in preview.display)
     return facts, lines
 

@@ -17,3 +17,6 @@ class SystemClock:
     def cautious_now(self) -> datetime:
         elapsed = timedelta(seconds=time.monotonic() - self._steady)
         return min(self.now(), self._wall + elapsed)
+
+    def steady(self) -> float:
+        return time.monotonic()

@@ -20,7 +20,7 @@ T = TypeVar("T")
 E = TypeVar("E")
 S = TypeVar("S")
 
-CARD_INTERVAL = timedelta(seconds=5)
+CARD_SECONDS = 5.0
 IN_FLIGHT_LIMIT = timedelta(minutes=10)
 
 
@@ -40,7 +40,7 @@ class StepContext:
         self.hours = world.hours
         self._world = world
         self._step_id = step_id
-        self._shown_at = world.clock.now()
+        self._shown_at = world.clock.steady()
 
     @property
     def starter(self) -> Person:
@@ -106,15 +106,14 @@ class StepContext:
         return value
 
     def report(self, text: str, progress: Progress | None = None) -> None:
-        """See `procedure.Context.report`. An edit every few seconds at most, made by the bot's own clock."""
-        now = self.clock.now()
-        if now - self._shown_at < CARD_INTERVAL:
+        """See `procedure.Context.report`. The card is edited every few seconds at most."""
+        if self.clock.steady() - self._shown_at < CARD_SECONDS:
             return
-        self._shown_at = now
+        self._shown_at = self.clock.steady()
         with self._world.lock:
             run = self._world.journal.run(self.run.id)
             if not run.ended and self._world.registry.procedure(run.procedure).card:
-                notice = card(run, now, progress, text)
+                notice = card(run, self.clock.now(), progress, text)
                 self._world.journal.submit(self._world.everywhere(card_key(run), notice))
 
     def say(self, key: str, notice: Notice) -> None:

@@ -30,6 +30,9 @@ class SandboxClock:
     def cautious_now(self) -> datetime:
         return self.now()
 
+    def steady(self) -> float:
+        return time.monotonic()
+
     @property
     def rate(self) -> float:
         """Sandbox seconds per real second."""

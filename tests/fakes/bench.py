@@ -1,7 +1,7 @@
 """A small bench for the core: a real store in a folder, a clock that is put forward, toy procedures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
@@ -10,7 +10,9 @@ from kcibot.core.access import People, Person
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
 from kcibot.core.gate import GatePolicy
+from kcibot.core.hours import Hours
 from kcibot.core.message import EventKind, Incoming, MessageRef, Place
+from kcibot.core.notice import Notice
 from kcibot.core.ports import Ports
 from kcibot.core.procedure import Procedure
 from kcibot.core.redact import Redactor
@@ -46,6 +48,9 @@ class HandClock:
     def cautious_now(self) -> datetime:
         return self.at
 
+    def steady(self) -> float:
+        return self.at.timestamp()
+
     def forward(self, span: timedelta) -> None:
         self.at += span
 
@@ -61,6 +66,8 @@ class Bench:
     clock: HandClock
     outbox: SqlOutbox
     events: int = 0
+    notices: dict[str, Notice] = field(default_factory=dict)
+    """The newest text of every message that was delivered, by key."""
 
     def say(self, who: str, text: str, network: str = "console") -> None:
         self._event(EventKind.MESSAGE, who, text, network, None)
@@ -80,6 +87,7 @@ class Bench:
         while messages := self.outbox.undelivered("console", 50):
             for message in messages:
                 said[message.key] = message.notice.title
+                self.notices[message.key] = message.notice
                 self.outbox.sending(message)
                 self.outbox.sent(message, MessageRef("console", ROOM.channel, message.key))
             self.journal.writer.flush()
@@ -94,7 +102,7 @@ class Bench:
 
     def settle(self) -> None:
         """Wait until no run is being driven."""
-        assert self.engine.settle(10.0), "a run is still being driven"
+        assert self.engine.settle(60.0), "a run is still being driven"
 
     def tick(self, span: timedelta = timedelta()) -> None:
         self.clock.forward(span)
@@ -116,7 +124,11 @@ def make_bench(
     policies: Mapping[str, GatePolicy] | None = None,
     registry: Registry | None = None,
     clock: HandClock | None = None,
+    ports: Ports | None = None,
+    sections: Mapping[type[object], object] | None = None,
+    hours: Hours | None = None,
 ) -> Bench:
+    """A bench on that folder's database. `ports` are the services' adapters, None for a core without a world."""
     registry = registry or Registry()
     registry.procedures.update({procedure.name: procedure for procedure in procedures})
     journal = SqlJournal(open_database(folder / "kcibot.db"), Redactor(), PydanticCodec())
@@ -125,12 +137,13 @@ def make_bench(
         journal=journal,
         clock=clock,
         people=PEOPLE,
-        ports=cast("Ports", None),
+        ports=ports or cast("Ports", None),
         registry=registry,
         rooms=(ROOM,),
         policies=policies or {},
-        sections={},
+        sections=sections or {},
         folder=folder / "work",
+        hours=hours,
     )
     engine = Engine(world)
     return Bench(world, engine, Dispatcher(world, engine), journal, clock, SqlOutbox(journal))

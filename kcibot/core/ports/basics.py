@@ -16,6 +16,10 @@ class Clock(Protocol):
         """UTC that never runs ahead of the time really elapsed: a clock jump lengthens a wait, never shortens it."""
         ...
 
+    def steady(self) -> float:
+        """Seconds that only ever grow, as fast as people's own: for pacing what they are told."""
+        ...
+
 
 class Cancellation(Protocol):
     """Asked by long actions between their parts and while they wait."""
