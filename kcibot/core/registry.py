@@ -65,11 +65,12 @@ class Registry:
         return self.procedures[name]
 
     def _unknown(self, words: tuple[str, ...]) -> str:
-        verbs = [c.name for c in self.family(words[0].lower())] if words else []
-        if verbs:
-            return f"“!{' '.join(words[:2])}” is no command. There is: {', '.join(f'!{verb}' for verb in verbs)}"
-        near = nearest(" ".join(words[:2]).lower(), self.commands) or nearest(words[0].lower(), self.commands)
+        typed = " ".join(words[:2]).lower()
+        family = {command.name: command for command in self.family(words[0].lower())}
+        near = nearest(typed, family or self.commands) or nearest(words[0].lower(), self.commands)
         hint = f" Did you mean {self.commands[near].usage}?" if near else ""
+        if family:
+            return f"“!{typed}” is no command.{hint} There is: {', '.join(f'!{name}' for name in family)}"
         return f"“!{words[0]}” is no command.{hint} !help lists them all."
 
 

@@ -22,11 +22,11 @@ RATE = 60.0
 """In the room a minute passes every second."""
 AUTO_RATE = 600.0
 WELCOME = """\
-This is KernelCI in miniature, and you are the operator. A minute passes every second.
-Type  !release plan     to see what a release would do now,
-then  !release prepare  to start one. Approve a prompt with  /react NUMBER +1 ; for others' approval  /as manager-1  first.
-!help lists the bot's commands, /help those of this room; /kill kills the bot, and it goes on where it was.
-/time +1d puts the clock forward; /quit leaves. Nothing here touches anything outside {folder}.
+KernelCI in miniature, below {folder}. A minute passes every second; /time +1d jumps.
+Type  !release plan  to see what a release would do,  !release prepare  to start one.
+Prompts are numbered: approve with  /react NUMBER +1 , as another with  /as manager-1 .
+!help lists the bot's commands, /help the room's. /quit leaves; /kill kills the bot,
+and it goes on where it was. Come back with the same command.
 """
 
 
