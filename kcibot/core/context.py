@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from kcibot.core.access import Person
+from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.journal import Effect, EffectState, Forget, Remember, SaveEffect
 from kcibot.core.notice import Notice, Progress
-from kcibot.core.ports import Cancellation
 from kcibot.core.procedure import Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
 from kcibot.core.world import BOT, World
-from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError, TransientError
+from kcibot.errors import Aborted, KcibotError, OutcomeUnknown, PermanentError, TransientError
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -31,7 +31,7 @@ class StandStill(Exception):
 class StepContext:
     """Fulfils `procedure.Context` for one step of one run."""
 
-    def __init__(self, world: World, run: Run, step_id: str, cancellation: Cancellation) -> None:
+    def __init__(self, world: World, run: Run, step_id: str, cancellation: Cancel) -> None:
         self.run = run
         self.cancellation = cancellation
         self.ports = world.ports
@@ -95,6 +95,9 @@ class StepContext:
         except (TransientError, PermanentError):
             self._refused(key)
             raise
+        except Aborted as error:
+            self._refused(key)
+            raise StandStill from error
 
     def keep(self, key: str, look: Callable[[], E]) -> E:
         """See `procedure.Context.keep`."""
@@ -162,5 +165,5 @@ class StepContext:
             raise OutcomeUnknown(f"{story}; I cannot tell whether it happened: {error}") from error
 
     def _safe_point(self) -> None:
-        if self.cancellation.cancelled or self._world.journal.run(self.run.id).holds:
+        if self.cancellation.standing or self._world.journal.run(self.run.id).holds:
             raise StandStill

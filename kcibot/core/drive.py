@@ -4,12 +4,12 @@ import logging
 import uuid
 
 from kcibot.core import asking
+from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.context import StandStill, StepContext
 from kcibot.core.gate import Ask, AskState, moved
 from kcibot.core.journal import Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
-from kcibot.core.ports import Cancellation
 from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Retry, Step, Wait
 from kcibot.core.run import (
     BROKEN,
@@ -45,7 +45,7 @@ CHOICES_UNKNOWN = (
 class Driver:
     """Drives one run on the caller's thread."""
 
-    def __init__(self, world: World, run_id: int, cancellation: Cancellation) -> None:
+    def __init__(self, world: World, run_id: int, cancellation: Cancel) -> None:
         self._world = world
         self._journal = world.journal
         self._run_id = run_id
@@ -127,7 +127,7 @@ class Driver:
             request = self._request(run, step, context)
             if request:
                 return self._ask(record, request)
-        if record.state is not StepState.RUNNING:
+        if record.state is StepState.PENDING or record.started_at is None:
             record = self._begin(record)
         self._in_time(step, record)
         return self._finish(
@@ -197,7 +197,7 @@ class Driver:
             return self._settle(record, StepState.DONE, end.text, self._journal.codec.dump(end.value))
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.ended or run.step(record.id).state is not StepState.RUNNING:
+            if run.ended or run.step(record.id).state not in {StepState.RUNNING, StepState.WAITING}:
                 return False
             run = waiting(run, record.id, end.text, end.until, self._world.clock.now(), end.memory)
             self._journal.commit([SaveRun(run), *self._card(run)])

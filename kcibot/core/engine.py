@@ -2,10 +2,12 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from kcibot.core import asking
 from kcibot.core.access import Person
+from kcibot.core.cancel import Cancel
 from kcibot.core.card import card_key
 from kcibot.core.command import Outcome
 from kcibot.core.drive import Driver, card_changes
@@ -37,22 +39,7 @@ from kcibot.errors import UserError
 
 log = logging.getLogger(__name__)
 
-
-class Cancel:
-    """Fulfils `ports.Cancellation` with a threading event."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        return self._event.wait(seconds)
-
-    def cancel(self) -> None:
-        self._event.set()
+LAST_WORDS_SECONDS = 5.0
 
 
 class Engine:
@@ -138,8 +125,8 @@ class Engine:
             raise UserError(f"“{step.title}” is a gate: approve it, or !approve CODE --override REASON")
         if step.state in SETTLED:
             raise UserError(f"“{step.title}” is settled already: {step.text or step.state.value}")
-        if step.state is StepState.RUNNING:
-            raise UserError(f"“{step.title}” is acting now; !stop ends it, then skip it")
+        if step is run.current and run.id in self._driving:
+            raise UserError(f"“{step.title}” is acting now; try again, or !stop it first")
         now = self._world.clock.now()
         run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}")
         return self._changed(run, self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason))
@@ -198,12 +185,17 @@ class Engine:
         self._remind()
 
     def close(self, seconds: float) -> None:
-        """Let acting runs come to their next safe point, at most so long. They go on after the next start."""
+        """Let effects in flight come to their end, at most so long, and begin no others. Runs go on after a start."""
+        self._closing_with(Cancel.stand_still)
+        if not self.settle(seconds):
+            self._closing_with(Cancel.cancel)
+            self.settle(LAST_WORDS_SECONDS)
+
+    def _closing_with(self, how: Callable[[Cancel], None]) -> None:
         with self._mutex:
             self._closing = True
             for cancel in self._cancels.values():
-                cancel.cancel()
-        self.settle(seconds)
+                how(cancel)
 
     def settle(self, seconds: float) -> bool:
         """Wait until no run is being driven; false if one still is after so long."""

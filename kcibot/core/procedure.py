@@ -77,8 +77,10 @@ class Context(Protocol):
     ports: Ports
     clock: Clock
     people: People
-    cancellation: Cancellation
     hours: Hours | None
+
+    @property
+    def cancellation(self) -> Cancellation: ...
 
     @property
     def starter(self) -> Person: ...
