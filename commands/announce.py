@@ -6,6 +6,33 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
+from kcibot.sdk import (
+    Call,
+    Context,
+    Done,
+    Happened,
+    Mail,
+    Needed,
+    NotHappened,
+    Notice,
+    Outcome,
+    OutcomeUnknown,
+    PermanentError,
+    Preview,
+    Procedure,
+    Proof,
+    Remember,
+    Run,
+    Sent,
+    Step,
+    StepState,
+    TransientError,
+    UserError,
+    Wait,
+    Words,
+    command,
+    moment,
+)
 from kcibot_commands.plan import Part, Plan, plan
 from kcibot_commands.rules import changelog
 from kcibot_commands.rules.announcement import (
@@ -22,40 +49,22 @@ from kcibot_commands.rules.hours import Counting, comment_window_end
 from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.tags import create_tags
 
-from kcibot.sdk import (
-    Call,
-    Context,
-    Done,
-    Happened,
-    Mail,
-    NotHappened,
-    Notice,
-    Outcome,
-    OutcomeUnknown,
-    PermanentError,
-    Preview,
-    Procedure,
-    Proof,
-    Remember,
-    Run,
-    Sent,
-    Step,
-    UserError,
-    Wait,
-    Words,
-    command,
-    moment,
-)
-
 EDITS = "announce"
+TIMES = "announce-times"
+SENDING = "announce-sending"
 MAKING = timedelta(hours=1)
-"""How long approving and sending may take before the announced time of the roll-out has to move."""
+"""How long approving and sending may take before the announced times have to move."""
 ROLL_OUT = timedelta(hours=6)
+SETTLED = frozenset({StepState.DONE, StepState.NOT_NEEDED, StepState.SKIPPED})
 
 
 @dataclass(frozen=True)
 class AnnounceSettings:
-    """To whom the announcement goes, and how long people have to comment on it."""
+    """To whom the announcement goes, and how long people have to comment on it.
+
+    `window` is the time for comments, in `counting` days. `links` are shown below it, label -> address. A mail that is
+    not in the list's archive within `archive_lag` is taken for one that was never sent.
+    """
 
     section: ClassVar[str] = "announce"
     sender: str = "kcibot@kernelci.org"
@@ -63,6 +72,7 @@ class AnnounceSettings:
     window: timedelta = timedelta(hours=24)
     counting: Counting = Counting.ALL_DAYS
     links: Mapping[str, str] | None = None
+    archive_lag: timedelta = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -73,57 +83,96 @@ class Announced:
     at: datetime
 
 
+def needed(context: Context) -> Needed:
+    changed = any(part.changed for part in context.result(plan).parts.values())
+    return Needed(changed, "" if changed else "nothing changes")
+
+
 def draft(context: Context) -> Announcement:
     """The announcement of the frozen plan with the edits that people made."""
     frozen = context.result(plan)
-    return _edited(_drafted(context, frozen), context.recall(EDITS), context.run.id)
+    return _applied(_drafted(context, frozen), _edits(context.recall(EDITS), frozen))
 
 
 def preview(context: Context) -> Preview:
     settings, rendered = context.settings(AnnounceSettings), render(draft(context))
     facts = {"to": list(settings.recipients), "subject": rendered.subject, "body": rendered.body}
     head = (f"To: {', '.join(settings.recipients)}", f"Subject: {rendered.subject}", "")
-    return Preview(facts, (*head, *rendered.body.splitlines(), "!announce edit NUMBER TEXT changes a line of it."))
+    how = "!announce show numbers the lines, !announce edit NUMBER TEXT changes one."
+    return Preview(facts, (*head, *rendered.body.splitlines(), how))
 
 
-def send(context: Context) -> Done[Announced]:
+def send(context: Context) -> Done[Announced] | Wait:
+    """Hand the mail over once. If the answer is lost, the list's archive tells, once it had the time to."""
     settings, frozen, rendered = context.settings(AnnounceSettings), context.result(plan), render(draft(context))
-    sending_at = datetime.fromisoformat(context.keep("date", lambda: context.clock.now().isoformat()))
-    mail = _mail(settings, frozen, rendered, sending_at)
 
     def hand_over() -> str:
-        context.ports.mailer.send(mail)
+        now = context.clock.now()
+        context.remember(SENDING, frozen.message_id, now.isoformat())
+        try:
+            context.ports.mailer.send(_mail(settings, frozen, rendered, now))
+        except (TransientError, PermanentError):
+            context.forget(SENDING, frozen.message_id)
+            raise
         return context.clock.now().isoformat()
 
     def probe() -> Proof[str]:
-        match context.ports.mailer.sent(mail.message_id):
+        match context.ports.mailer.sent(frozen.message_id):
             case Sent.YES:
                 return Happened(context.clock.now().isoformat())
-            case Sent.NO:
+            case Sent.NO if context.clock.cautious_now() >= _settled_at(context, frozen):
                 return NotHappened()
+            case Sent.NO:
+                raise OutcomeUnknown("the list's archive does not show it yet")
             case Sent.CANNOT_TELL:
-                raise OutcomeUnknown("no sent folder and no archive is configured where I could look for the mail")
+                raise OutcomeUnknown("neither a sent folder nor the list's archive tells whether it was sent")
 
-    sent_at = datetime.fromisoformat(context.effect(f"mail {mail.message_id}", hand_over, probe))
-    return Done(f"to {', '.join(settings.recipients)}", Announced(mail.message_id, sent_at))
+    try:
+        sent_at = datetime.fromisoformat(context.effect(f"mail {frozen.message_id}", hand_over, probe))
+    except OutcomeUnknown:
+        settled_at = _settled_at(context, frozen)
+        if context.clock.cautious_now() >= settled_at:
+            raise
+        return Wait(settled_at, "the mail server did not answer; I look for the mail in the list's archive")
+    return Done(f"to {', '.join(settings.recipients)}", Announced(frozen.message_id, sent_at))
+
+
+def _settled_at(context: Context, frozen: Plan) -> datetime:
+    """From when on the archive is believed if it does not have the mail; at once if it was never handed over."""
+    tried = context.recall(SENDING).get(frozen.message_id)
+    if tried is None:
+        return context.clock.cautious_now()
+    return datetime.fromisoformat(str(tried)) + context.settings(AnnounceSettings).archive_lag
 
 
 send_announcement = Step(
-    "send-announcement", "Announcement sent", send, Announced, preview=preview, after=(plan, create_tags)
+    "send-announcement",
+    "Announcement sent",
+    send,
+    Announced,
+    needed=needed,
+    preview=preview,
+    after=(plan, create_tags),
 )
 
 
 def wait_for_comments(context: Context) -> Done[None] | Wait:
-    """The time that people have to comment, then production hours."""
-    settings = context.settings(AnnounceSettings)
-    if not context.has_result(send_announcement):
-        raise PermanentError("nothing was announced, so there is nothing to wait for: skip this with a reason")
-    until = _opens(
-        context, comment_window_end(context.result(send_announcement).at, settings.window, settings.counting)
-    )
-    if context.clock.cautious_now() >= until:
+    """The time that people have to comment, from the sending on, then production hours."""
+    settings, now = context.settings(AnnounceSettings), context.clock.cautious_now()
+    end = comment_window_end(_announced_at(context), settings.window, settings.counting)
+    if now >= end and _opens(context, now) <= now:
         return Done("no hold stands", None)
-    return Wait(until, "comments, !hold REASON stops the release")
+    return Wait(_opens(context, max(now, end)), "comments, !hold REASON stops the release")
+
+
+def _announced_at(context: Context) -> datetime:
+    """When the mail was accepted; a skipped sending counts from the skip, for people then announce it by hand."""
+    if context.has_result(send_announcement):
+        return context.result(send_announcement).at
+    record = context.run.step(send_announcement.id)
+    if record.state is StepState.SKIPPED and record.ended_at:
+        return record.ended_at
+    raise PermanentError("nothing was announced, so there is nothing to wait for: skip this with a reason")
 
 
 comment_window = Step(
@@ -131,6 +180,7 @@ comment_window = Step(
     "Comment window",
     wait_for_comments,
     type(None),
+    needed=needed,
     after=(send_announcement,),
     limit=timedelta(days=14),
 )
@@ -142,7 +192,7 @@ def _mail(settings: AnnounceSettings, frozen: Plan, rendered: Rendered, at: date
 
 def _drafted(context: Context, frozen: Plan) -> Announcement:
     settings = context.settings(AnnounceSettings)
-    comments_until = comment_window_end(_full_hour(frozen.frozen_at + MAKING), settings.window, settings.counting)
+    comments_until = comment_window_end(_sent_by(context, frozen), settings.window, settings.counting)
     opens = _opens(context, comments_until)
     closes = context.hours.closing(opens) if context.hours else opens + ROLL_OUT
     commits = [commit for part in frozen.parts.values() for commit in part.commits]
@@ -157,6 +207,21 @@ def _drafted(context: Context, frozen: Plan) -> Announcement:
         prepared_by=context.run.starter,
         run=f"{context.run.title}, revision {frozen.revision}",
     )
+
+
+def _sent_by(context: Context, frozen: Plan) -> datetime:
+    """The full hour by which the mail will be sent, from which its times are counted.
+
+    It moves only when it has passed and nothing was handed over yet: what people approve stays the same for an hour,
+    and a mail that is approved late does not announce times that are over.
+    """
+    now = context.clock.now()
+    known = context.recall(TIMES).get(frozen.message_id)
+    sent_by = datetime.fromisoformat(str(known)) if known else _full_hour(frozen.frozen_at + MAKING)
+    if now > sent_by and frozen.message_id not in context.recall(SENDING):
+        sent_by = _full_hour(now + MAKING)
+        context.remember(TIMES, frozen.message_id, sent_by.isoformat())
+    return sent_by
 
 
 def _section(part: Part) -> Section:
@@ -182,8 +247,8 @@ class Edit(StrEnum):
 
 
 def show(context: Context) -> Done[None]:
-    lines = [f"{number}. {component}: {text}" for number, component, text in numbered(draft(context))]
-    return Done("\n".join(["Lines of the announcement", *lines]), None)
+    frozen = context.result(plan)
+    return Done("\n".join([f"A draft of {frozen.name}", *_rows(frozen, {})]), None)
 
 
 SHOW = Procedure("announce show", plan, Step("show", "Announcement", show, type(None), after=(plan,)), card=False)
@@ -195,14 +260,9 @@ def announce_show(call: Call) -> Outcome:
     run = _announcing(call)
     if run is None:
         return call.start(SHOW)
-    frozen = call.world.journal.codec.load(Plan, run.step(plan.id).value)
-    sections = tuple(_section(part) for part in frozen.parts.values() if part.changed)
-    bare = Announcement(frozen.name, frozen.frozen_at, frozen.frozen_at, frozen.frozen_at, sections)
-    edited = _edited(bare, call.world.journal.recall(EDITS), run.id)
-    rows = tuple(f"{number}. {component}: {text}" for number, component, text in numbered(edited))
-    return Outcome(
-        Notice(f"Announcement of {frozen.name}, {moment(frozen.frozen_at, call.world.clock.now())}", lines=rows)
-    )
+    frozen = _frozen(call, run)
+    title = f"Announcement of {frozen.name}, frozen {moment(frozen.frozen_at, call.world.clock.now())}"
+    return Outcome(Notice(title, lines=_rows(frozen, _edits(call.world.journal.recall(EDITS), frozen))))
 
 
 @command("announce edit", role="operator", example="!announce edit 3 core: faster builds of the Arm images")
@@ -213,39 +273,56 @@ def announce_edit(call: Call, line: str, text: Words = ()) -> Outcome:
         raise UserError("there is no open release whose announcement is still to be sent")
     if line != Edit.SUMMARY and not line.isdigit():
         raise UserError(f"“{line}” is neither the number of a line nor the word summary: !announce edit 3 TEXT")
-    edits = dict(_edits(call.world.journal.recall(EDITS), run.id))
-    edits[line] = " ".join(text)
-    frozen = call.world.journal.codec.load(Plan, run.step(plan.id).value)
+    frozen, name = _frozen(call, run), line if line == Edit.SUMMARY else str(int(line))
+    sending = frozen.message_id in call.world.journal.recall(SENDING)
+    if sending or run.step(send_announcement.id).state is StepState.RUNNING:
+        raise UserError("the announcement is being sent now, or may have been sent: it cannot be changed any more")
+    edits = {**_edits(call.world.journal.recall(EDITS), frozen), name: " ".join(text)}
     _check(frozen, edits)
     outcome = call.engine.retry(run, "announce", call.person) if run.step("announce").started_at else Outcome()
-    changes = (Remember(EDITS, str(run.id), edits), *outcome.changes)
-    return call.audited(Outcome(Notice(f"Line {line} changed."), changes, (run.id,)), "announce edit", line)
+    changes = (Remember(EDITS, frozen.message_id, edits), *outcome.changes)
+    what = "The summary" if name == Edit.SUMMARY else f"Line {name}"
+    told = Notice(f"{what} {'is changed' if text else 'is left out'}.")
+    return call.audited(Outcome(told, changes, (run.id,)), "announce edit", name, text=edits[name])
 
 
 def _announcing(call: Call) -> Run | None:
     """The open release that has a plan and has not announced it yet."""
     for run in call.world.journal.open_runs():
         ids = {step.id: step for step in run.steps}
-        if "announce" in ids and send_announcement.id in ids and ids[plan.id].value is not None:
-            return run if ids[send_announcement.id].value is None else None
+        waits = "announce" in ids and send_announcement.id in ids and ids[send_announcement.id].state not in SETTLED
+        if waits and plan.id in ids and ids[plan.id].value is not None:
+            return run
     return None
 
 
-def _check(frozen: Plan, edits: Mapping[str, str]) -> None:
+def _frozen(call: Call, run: Run) -> Plan:
+    return call.world.journal.codec.load(Plan, run.step(plan.id).value)
+
+
+def _bare(frozen: Plan) -> Announcement:
+    """The announcement without its times and edits: enough to number its lines."""
     sections = tuple(_section(part) for part in frozen.parts.values() if part.changed)
-    bare = Announcement(frozen.name, frozen.frozen_at, frozen.frozen_at, frozen.frozen_at, sections)
+    return Announcement(frozen.name, frozen.frozen_at, frozen.frozen_at, frozen.frozen_at, sections)
+
+
+def _rows(frozen: Plan, edits: Mapping[str, str]) -> tuple[str, ...]:
+    """Every line under the number it keeps, whatever other lines were left out."""
+    summary = (f"summary: {edits[Edit.SUMMARY]}",) if edits.get(Edit.SUMMARY) else ()
+    texts = [(n, component, edits.get(str(n), text)) for n, component, text in numbered(_bare(frozen))]
+    return (*summary, *(f"{n}. {component}: {text or '(left out)'}" for n, component, text in texts))
+
+
+def _check(frozen: Plan, edits: Mapping[str, str]) -> None:
     try:
-        _applied(bare, edits)
+        _applied(_bare(frozen), edits)
     except RuleError as error:
         raise UserError(str(error)) from error
 
 
-def _edited(announcement: Announcement, recalled: Mapping[str, object], run_id: int) -> Announcement:
-    return _applied(announcement, _edits(recalled, run_id))
-
-
-def _edits(recalled: Mapping[str, object], run_id: int) -> Mapping[str, str]:
-    found = recalled.get(str(run_id))
+def _edits(recalled: Mapping[str, object], frozen: Plan) -> Mapping[str, str]:
+    """What people changed of the announcement of that very plan: another one has other lines under the numbers."""
+    found = recalled.get(frozen.message_id)
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
@@ -254,6 +331,6 @@ def _applied(announcement: Announcement, edits: Mapping[str, str]) -> Announceme
     numbers = sorted((int(key) for key in edits if key.isdigit()), reverse=True)
     for number in numbers:
         announcement = with_bullet(announcement, number, edits[str(number)])
-    if Edit.SUMMARY in edits:
+    if edits.get(Edit.SUMMARY):
         announcement = with_summary(announcement, (edits[Edit.SUMMARY],))
     return announcement

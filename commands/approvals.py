@@ -12,6 +12,7 @@ from kcibot.sdk import (
     PermissionDenied,
     Reason,
     UserError,
+    Words,
     command,
     listed,
 )
@@ -20,15 +21,17 @@ SHORTEST_CODE = 4
 
 
 @command("approve", role="observer", example="!approve a1b2c3")
-def approve(call: Call, code: str, *, override: str = "") -> Outcome:
-    """Approve what the prompt with that code shows; --override REASON breaks the glass."""
-    ask = _ask(call, code)
+def approve(call: Call, code: str, reason: Words = (), *, override: bool = False) -> Outcome:
+    """Approve what the prompt with that code shows; --override and a REASON break the glass."""
+    ask, why = _ask(call, code), " ".join(reason)
     if not override:
-        return call.engine.vote(ask, call.person, call.event.place.network, Choice.APPROVE)
+        return call.engine.vote(ask, call.person, call.event.place.network, Choice.APPROVE, why)
     if not call.world.people.may(call.person, BREAK_GLASS):
         raise PermissionDenied(f"an override is for people with the role {BREAK_GLASS}")
-    outcome = call.engine.vote(ask, call.person, call.event.place.network, Choice.OVERRIDE, override)
-    loud = Notice(f"{call.person.id} overrides the approval of “{ask.title}”: {override}", Level.ALERT)
+    if not why:
+        raise UserError(f"an override needs a reason: !approve {ask.code} --override REASON")
+    outcome = call.engine.vote(ask, call.person, call.event.place.network, Choice.OVERRIDE, why)
+    loud = Notice(f"{call.person.id} overrides the approval of “{ask.title}”: {why}", Level.ALERT)
     return Outcome(None, (*outcome.changes, *call.world.everywhere(f"{ask.message_key}:override", loud)), outcome.wake)
 
 

@@ -2,11 +2,13 @@
 
 from kcibot.sdk import Call, Notice, Outcome, command
 
+MOST = 50
+
 
 @command("audit", role="observer", example="!audit 5")
 def audit(call: Call, number: int = 10) -> Outcome:
     """Show the last entries of the audit log, newest last, and the hash of its head."""
-    entries = call.world.journal.audit_tail(min(number, 50))
+    entries = call.world.journal.audit_tail(max(1, min(number, MOST)))
     lines = tuple(
         " ".join(
             part

@@ -2,9 +2,31 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
+from kcibot.sdk import (
+    Call,
+    Context,
+    Deployment,
+    Done,
+    Gate,
+    Happened,
+    KcibotError,
+    Needed,
+    NotHappened,
+    Outcome,
+    OutcomeUnknown,
+    PermanentError,
+    Preview,
+    Procedure,
+    Proof,
+    Step,
+    TransientError,
+    command,
+    nearest,
+)
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
 from kcibot_commands.production import (
     open_production,
@@ -15,25 +37,10 @@ from kcibot_commands.production import (
     take_production_lock,
 )
 from kcibot_commands.rules import versions
+from kcibot_commands.rules.problem import RuleError
 
-from kcibot.sdk import (
-    Call,
-    Context,
-    Deployment,
-    Done,
-    Gate,
-    Happened,
-    NotHappened,
-    Outcome,
-    OutcomeUnknown,
-    PermanentError,
-    Preview,
-    Procedure,
-    Proof,
-    Step,
-    Wait,
-    command,
-)
+LOOK_AGAIN_SECONDS = 2.0
+NO_ANSWER = ""
 
 
 class Deployable(StrEnum):
@@ -71,11 +78,15 @@ def default_playbooks() -> Mapping[str, Playbook]:
 
 @dataclass(frozen=True)
 class DeploySettings:
-    """Which playbook deploys which component, and whose worker queue is checked afterwards."""
+    """Which playbook deploys which component, and whose worker queue is checked afterwards (empty: nobody's).
+
+    `answers_within` is how long a component may take after its playbook until it answers the new version.
+    """
 
     section: ClassVar[str] = "deploy"
     playbooks: Mapping[str, Playbook] = field(default_factory=default_playbooks)
     queue_of: str = "backend"
+    answers_within: timedelta = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ def deployment(context: Context, component: str, git_head: str = "") -> tuple[Pl
     playbook = context.settings(DeploySettings).playbooks.get(component)
     if playbook is None:
         raise PermanentError(f"no playbook is configured for {component} under deploy.playbooks")
-    branch = context.settings(ReleaseSettings).components[component].production
+    branch = context.settings(ReleaseSettings).component(component).production
     return playbook, Deployment(
         folder=context.folder("playbooks"),
         playbook=playbook.playbook,
@@ -117,21 +128,62 @@ def command_preview(context: Context, component: str, git_head: str = "") -> Pre
 
 
 def run_playbook(context: Context, component: str, version: str, git_head: str = "") -> Deployed:
-    """Run the playbook once, then prove that the component runs that version and its worker takes tasks."""
+    """Run the playbook once, then prove that the component runs that version and its worker takes tasks.
+
+    OutcomeUnknown if the playbook broke off after it changed something, or if the old version goes on answering.
+    """
     playbook, run = deployment(context, component, git_head)
     commit = context.keep("configuration", lambda: _configuration(context, playbook))
     context.ports.git.remote(playbook.repository).checkout(commit, run.folder)
+    before = context.keep("version before", lambda: _running(context, component))
+    begun: list[str] = []
 
     def deploy() -> int:
-        result = context.ports.deployer.deploy(run, context.report, context.cancellation)
-        return result.changed
+        begun.append(version)
+        changed = context.ports.deployer.deploy(run, context.report, context.cancellation).changed
+        _wait_for(context, component, version)
+        return changed
 
     def probe() -> Proof[int]:
-        return Happened(-1) if context.ports.results.version(component) == version else NotHappened()
+        running = context.ports.results.version(component)
+        if running == version and before not in {version, NO_ANSWER}:
+            return Happened(-1)
+        if begun or running != before or before == version:
+            # The version tells nothing here: half a playbook may have changed everything but that.
+            raise OutcomeUnknown(f"{component} answers version {running}")
+        return NotHappened()
 
     context.effect(f"deploy {component} {version}", deploy, probe)
     _prove(context, component, version)
     return Deployed(component, version, commit)
+
+
+def _running(context: Context, component: str) -> str:
+    """What answers before the playbook; a component that is down may be deployed all the more."""
+    try:
+        return context.ports.results.version(component)
+    except KcibotError:
+        return NO_ANSWER
+
+
+def _wait_for(context: Context, component: str, version: str) -> None:
+    """Give restarted services time to answer. Raises OutcomeUnknown: by now the playbook has had its effect."""
+    tries = int(context.settings(DeploySettings).answers_within.total_seconds() / LOOK_AGAIN_SECONDS) + 1
+    said = ""
+    for left in reversed(range(tries)):
+        try:
+            running = context.ports.results.version(component)
+            said = f"{component} answers version {running} instead of {version}"
+        except TransientError as error:
+            running, said = "", str(error)
+        except KcibotError as error:
+            raise OutcomeUnknown(f"the playbook ended well, but {error}") from error
+        if running == version:
+            return
+        context.report(f"{said}, looking again")
+        if left and context.cancellation.wait(LOOK_AGAIN_SECONDS):
+            break
+    raise OutcomeUnknown(f"the playbook ended well, but {said}")
 
 
 def _prove(context: Context, component: str, version: str) -> None:
@@ -139,14 +191,17 @@ def _prove(context: Context, component: str, version: str) -> None:
     if running != version:
         raise OutcomeUnknown(f"the playbook ended well, but {component} answers version {running} instead of {version}")
     if component == context.settings(DeploySettings).queue_of and not context.ports.results.queue_alive():
-        raise OutcomeUnknown(f"{component} {version} runs, but its worker does not take tasks; celery may hang")
+        raise OutcomeUnknown(
+            f"{component} {version} runs, but its worker does not take tasks: celery may hang. Restart it, then retry"
+        )
 
 
 def _configuration(context: Context, playbook: Playbook) -> str:
-    branches = context.ports.git.remote(playbook.repository).branches()
+    git = context.ports.git.remote(playbook.repository)
+    branches = git.branches()
     if playbook.branch not in branches:
         raise PermanentError(f"{playbook.repository} has no branch {playbook.branch}")
-    context.ports.git.remote(playbook.repository).fetch()
+    git.fetch()
     return branches[playbook.branch]
 
 
@@ -155,6 +210,16 @@ def _configuration(context: Context, playbook: Playbook) -> str:
 
 def deploy_step(component: str) -> Step[Deployed]:
     """The step that moves the component's production branch and deploys it."""
+
+    def needed(context: Context) -> Needed:
+        """Also when the branch was moved before, by hand or by an earlier revision, and the old version still runs."""
+        pushing, part = push_needed(context, component), context.result(plan).part(component)
+        if pushing.needed:
+            return pushing
+        running = context.ports.results.version(component)
+        if running == part.version:
+            return Needed(needed=False, why=f"{pushing.why}, and version {running} answers")
+        return Needed(needed=True, why=f"production is to run {part.version}, but {running} answers")
 
     def preview(context: Context) -> Preview:
         push, play = push_preview(context, component), command_preview(context, component)
@@ -170,7 +235,7 @@ def deploy_step(component: str) -> Step[Deployed]:
         f"{component.capitalize()} deployed",
         run,
         Deployed,
-        needed=lambda context: push_needed(context, component),
+        needed=needed,
         preview=preview,
         asks=lambda context: push_asks(context, component),
         after=(plan, take_production_lock),
@@ -192,28 +257,45 @@ class DeployArgs:
     revision: str = ""
 
 
-def _revision(context: Context) -> tuple[DeployArgs, str, str]:
-    """What was asked for, the commit it names on the server now, and the version in that commit's file."""
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for: a branch or tag, the commit it names on the server now, and the version in its file."""
+
+    component: str
+    revision: str
+    commit: str
+    version: str
+
+
+def _wanted(context: Context) -> _Wanted:
     args = context.args(DeployArgs)
-    component = context.settings(ReleaseSettings).components[args.component]
+    component = context.settings(ReleaseSettings).component(args.component)
     git = context.ports.git.remote(args.component)
-    git.fetch()
     wanted = args.revision or component.production
     named = {**{tag.name: tag.target for tag in git.tags()}, **git.branches()}
     if wanted not in named:
-        raise PermanentError(f"{args.component} has no branch or tag {wanted}")
-    return args, named[wanted], versions.read_version(git.read(named[wanted], component.version_file))
+        near = nearest(wanted, named)
+        hint = f". Did you mean {near}?" if near else ""
+        raise PermanentError(f"{args.component} has no branch or tag {wanted}{hint}")
+    git.fetch()
+    try:
+        version = versions.read_version(git.read(named[wanted], component.version_file))
+    except RuleError as error:
+        raise PermanentError(f"{args.component} {wanted}, {component.version_file}: {error}") from error
+    return _Wanted(args.component, args.revision, named[wanted], version)
 
 
 def _alone_preview(context: Context) -> Preview:
-    args, commit, version = _revision(context)
-    play = command_preview(context, args.component, args.revision)
-    facts = {"commit": commit, "version": version, "deploy": play.facts}
-    return Preview(facts, (f"{args.component}: version {version}, commit {commit[:SHORT]}", *play.display))
+    wanted = _wanted(context)
+    play = command_preview(context, wanted.component, wanted.revision)
+    facts = {"commit": wanted.commit, "version": wanted.version, "deploy": play.facts}
+    head = f"{wanted.component}: version {wanted.version}, commit {wanted.commit[:SHORT]}"
+    return Preview(facts, (head, *play.display))
 
 
-def _alone(context: Context) -> Done[Deployed] | Wait:
-    args, _commit, version = _revision(context)
+def _alone(context: Context) -> Done[Deployed]:
+    args = context.args(DeployArgs)
+    version = context.keep("version", lambda: _wanted(context).version)
     deployed = run_playbook(context, args.component, version, args.revision)
     return Done(f"version {deployed.version} answers", deployed)
 

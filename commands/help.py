@@ -9,9 +9,9 @@ from kcibot.sdk import EVERYBODY, Call, Command, Field, Notice, Outcome, UserErr
 def help_(call: Call, verb: Words = ()) -> Outcome:
     """List the commands, or explain one."""
     commands = call.world.registry.commands
-    if not verb:
+    name = " ".join(" ".join(verb).removeprefix("!").lower().split())
+    if not name:
         return Outcome(_overview(list(commands.values())))
-    name = " ".join(verb).removeprefix("!").lower()
     if name in commands:
         return Outcome(_explained(commands[name]))
     family = list(call.world.registry.family(name.split()[0]))

@@ -5,12 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-from kcibot_commands.production import open_production, take_production_lock
-from kcibot_commands.rules import dockerfiles
-from kcibot_commands.rules.dockerfiles import NAMING_2019, NAMING_2021, Image, Naming, Rebuild
-from kcibot_commands.rules.problem import worded
-
 from kcibot.sdk import (
     Call,
     Context,
@@ -21,6 +15,7 @@ from kcibot.sdk import (
     Needed,
     NotHappened,
     Outcome,
+    OutcomeUnknown,
     PermanentError,
     Preview,
     Procedure,
@@ -30,7 +25,13 @@ from kcibot.sdk import (
     Words,
     command,
     listed,
+    nearest,
 )
+from kcibot_commands.plan import SHORT, ReleaseSettings, plan
+from kcibot_commands.production import open_production, take_production_lock
+from kcibot_commands.rules import dockerfiles
+from kcibot_commands.rules.dockerfiles import NAMING_2019, NAMING_2021, Image, Naming, Rebuild
+from kcibot_commands.rules.problem import RuleError, worded
 
 DIGESTS = "image-digests"
 
@@ -73,7 +74,7 @@ class ImagesArgs:
 
 @dataclass(frozen=True)
 class Built:
-    """Image -> local id, in the order in which they were built, from that commit."""
+    """Image -> local id, all built from that commit."""
 
     commit: str
     ids: Mapping[str, str]
@@ -90,48 +91,62 @@ class PushedImages:
 # ---- building --------------------------------------------------------------------------------------------------
 
 
-def wanted(context: Context) -> tuple[Rebuild, ...]:
-    """What is to be built, in order, and why."""
+def wanted(context: Context, commit: str) -> tuple[Rebuild, ...]:
+    """What is to be built from that commit, in order, and why."""
     settings = context.settings(ImagesSettings)
     git = context.ports.git.remote(settings.component)
-    commit = source(context)
-    paths = dockerfiles.dockerfiles(git.paths(commit))
-    found = dockerfiles.images({path: git.read(commit, path) for path in paths.values()}, settings.naming)
+    found = _found(context, commit)
     if not context.has_result(plan):
         return _named(found, context.args(ImagesArgs).names)
     if settings.rebuild is Rebuilding.ALL:
         return dockerfiles.all_images(found, "images.rebuild is “all”")
     part = context.result(plan).part(settings.component)
-    changed = [change.path for change in git.changed_paths(part.production, part.release)]
+    changed = [change.path for change in git.changed_paths(part.base or part.production, part.release)]
     return dockerfiles.to_rebuild(found, changed)
 
 
+def _found(context: Context, commit: str) -> tuple[Image, ...]:
+    """Every image of that commit, in building order."""
+    settings = context.settings(ImagesSettings)
+    git = context.ports.git.remote(settings.component)
+    paths = dockerfiles.dockerfiles(git.paths(commit)).values()
+    try:
+        return dockerfiles.images({path: git.read(commit, path) for path in paths}, settings.naming)
+    except RuleError as error:
+        raise PermanentError(f"{settings.component} at {commit[:SHORT]}: {error}") from error
+
+
 def source(context: Context) -> str:
-    """The commit that images are built from: the plan's, or the production branch as it was when the run began."""
+    """The commit that images are built from: the plan's, or the production branch as it is now."""
     settings = context.settings(ImagesSettings)
     if context.has_result(plan):
         return context.result(plan).part(settings.component).release
     git = context.ports.git.remote(settings.component)
+    branch = context.settings(ReleaseSettings).component(settings.component).production
+    branches = git.branches()
+    if branch not in branches:
+        raise PermanentError(f"{settings.component} has no branch {branch}")
     git.fetch()
-    return git.branches()[context.settings(ReleaseSettings).components[settings.component].production]
+    return branches[branch]
 
 
 def build_needed(context: Context) -> Needed:
-    found = wanted(context)
+    found = wanted(context, source(context))
     return Needed(bool(found), "" if found else "no Dockerfile changed")
 
 
 def build_preview(context: Context) -> Preview:
-    found = wanted(context)
-    facts = {"commit": source(context), "images": {one.image.name: list(one.reasons) for one in found}}
+    commit = source(context)
+    found = wanted(context, commit)
+    facts = {"commit": commit, "images": {one.image.name: list(one.reasons) for one in found}}
     lines = tuple(f"build {one.image.name}: {listed(list(one.reasons))}" for one in found)
     cache = "without cache" if context.settings(ImagesSettings).no_cache else "with cache"
-    return Preview(facts, (f"{worded(len(found), 'image')} from {source(context)[:SHORT]}, {cache}", *lines))
+    return Preview(facts, (f"{worded(len(found), 'image')} from {commit[:SHORT]}, {cache}", *lines))
 
 
 def build(context: Context) -> Done[Built]:
     commit = context.keep("commit", lambda: source(context))
-    found = wanted(context)
+    found = wanted(context, commit)
     folder = context.folder("context")
     context.ports.git.remote(context.settings(ImagesSettings).component).checkout(commit, folder)
     ids: dict[str, str] = {}
@@ -190,19 +205,27 @@ def push(context: Context) -> Done[PushedImages]:
         context.report(f"pushing {name}", Progress(number, len(built.ids), "images"))
         before[name] = context.keep(f"before {name}", lambda name=name: context.ports.images.digest(name) or "")  # type: ignore[misc]
         after[name] = _push(context, name, built.ids[name])
+        # Kept one by one: if the next push fails, these are what there is to go back to.
+        context.remember(DIGESTS, str(context.run.id), {"before": dict(before), "after": dict(after)})
         context.ports.images.pullable(name, after[name])
-    context.remember(DIGESTS, str(context.run.id), {"before": before, "after": after})
     return Done(f"{worded(len(after), 'image')} pushed, each pulled back by its digest", PushedImages(before, after))
 
 
 def _push(context: Context, name: str, local_id: str) -> str:
     images = context.ports.images
     if images.local_id(name) != local_id:
-        raise PermanentError(f"{name} is no longer the image that was approved; build the images again")
+        raise PermanentError(
+            f"the engine's {name} is no longer the image that was approved, so it was not pushed; "
+            f"!release retry {build_images.id} builds and asks again"
+        )
 
     def probe() -> Proof[str]:
         pushed, there = images.pushed_digest(name), images.digest(name)
-        return Happened(there) if there and there == pushed else NotHappened()
+        if pushed is None:
+            return NotHappened()
+        if there == pushed:
+            return Happened(pushed)
+        raise OutcomeUnknown(f"{name} was pushed as {pushed}, but somebody put {there} in its place")
 
     return context.effect(f"push {name}", lambda: images.push(name, context.report), probe)
 
@@ -225,7 +248,11 @@ def _named(found: tuple[Image, ...], names: tuple[str, ...]) -> tuple[Rebuild, .
     known = {image.name: image for image in found} | {image.directory: image for image in found}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise PermanentError(f"there is no image {listed(unknown)}; there are {listed([i.name for i in found])}")
+        near = nearest(unknown[0], known)
+        hint = f"Did you mean {near}? " if near else ""
+        raise PermanentError(
+            f"there is no image {listed(unknown)}. {hint}There are {listed([image.directory for image in found])}"
+        )
     chosen = {known[name].name for name in names} or {image.name for image in found}
     return tuple(r for r in dockerfiles.all_images(found, "asked for") if r.image.name in chosen)
 
@@ -238,7 +265,7 @@ def show_status(context: Context) -> Done[None]:
     """What the registry has of every image."""
     rows = [
         f"{one.image.name}: {context.ports.images.digest(one.image.name) or 'not in the registry'}"
-        for one in wanted(context)
+        for one in wanted(context, source(context))
     ]
     return Done("\n".join(["Images in the registry", *rows]), None)
 

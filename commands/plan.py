@@ -6,16 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from kcibot_commands.rules import changes, versions
-from kcibot_commands.rules.problem import Problem, stopping, worded
-from kcibot_commands.rules.versions import SuffixStyle
-
 from kcibot.sdk import (
     ChangedPath,
     Commit,
     Context,
     Done,
     GitRemote,
+    NotFound,
     Notice,
     PermanentError,
     Step,
@@ -23,8 +20,15 @@ from kcibot.sdk import (
     digest,
     listed,
 )
+from kcibot_commands.rules import changes, js_names, versions
+from kcibot_commands.rules.problem import Problem, RuleError, stopping, worded
+from kcibot_commands.rules.versions import SuffixStyle, TagFacts
 
 SHORT = 10
+MOVED = "moved"
+"""Component -> where its production branch was before a release moved it that has not come to its end yet."""
+TAGGING = "create-tags"
+"""The step whose presence tells a release from a verb that only shows something."""
 
 
 class TagStyle(StrEnum):
@@ -63,6 +67,12 @@ class ReleaseSettings:
     components: Mapping[str, Component] = field(default_factory=default_components)
     message_domain: str = "kernelci.org"
 
+    def component(self, name: str) -> Component:
+        """Raises PermanentError for one that is not configured."""
+        if name not in self.components:
+            raise PermanentError(f"{name} is not among the configured components {listed(list(self.components))}")
+        return self.components[name]
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -78,6 +88,9 @@ class Part:
     """What the plan holds for one component. `release` is the commit to be tagged and pushed.
 
     It is the development branch's commit, or a version bump on top of it. `tag` is empty if nothing changed.
+    `version` is what the release's file says, empty for components without one. `base` is where production was before
+    this release, or one that was begun and not ended, moved the branch: `causes` count from there, so that what an
+    unfinished release left undone is done by the next.
     """
 
     component: str
@@ -92,6 +105,7 @@ class Part:
     commits: tuple[Planned, ...] = ()
     lost: tuple[str, ...] = ()
     causes: Mapping[str, str] = field(default_factory=dict)
+    base: str = ""
 
     @property
     def changed(self) -> bool:
@@ -122,15 +136,18 @@ def freeze(context: Context) -> Done[Plan]:
     frozen_at = datetime.fromisoformat(context.keep("frozen at", lambda: context.clock.now().isoformat()))
     parts: dict[str, Part] = {}
     problems: list[Problem] = []
+    moved = context.recall(MOVED)
     for name, component in settings.components.items():
         context.report(f"reading {name}")
-        part, found = _part(context.ports.git.remote(name), name, component, frozen_at)
+        look = _Look(context.ports.git.remote(name), name, component, frozen_at, str(moved.get(name, "")))
+        part, found = _part(look)
         parts[name] = part
         problems += found
     if stopping(problems):
-        raise PermanentError(" ".join(str(problem) for problem in stopping(problems)))
-    plan = _plan(settings, parts, frozen_at, context.run.revision, tuple(str(problem) for problem in problems))
-    context.say("plan", overview(plan))
+        raise PermanentError("; ".join(str(problem) for problem in stopping(problems)))
+    plan = _plan(context, parts, frozen_at, tuple(str(problem) for problem in problems))
+    if any(step.id == TAGGING for step in context.run.steps):
+        context.say("plan", overview(plan))
     return Done(summary(plan), plan)
 
 
@@ -149,51 +166,96 @@ def overview(plan: Plan) -> Notice:
     return Notice(f"{plan.name}: what would go to production", lines=tuple(lines), brief=summary(plan))
 
 
-def _plan(
-    settings: ReleaseSettings, parts: Mapping[str, Part], frozen_at: datetime, revision: int, warnings: tuple[str, ...]
-) -> Plan:
-    named = [part.tag for part in parts.values() if part.tag.startswith("kernelci-")]
-    name = named[0] if named else f"kernelci-{frozen_at:%Y%m%d}"
+def _plan(context: Context, parts: Mapping[str, Part], frozen_at: datetime, warnings: tuple[str, ...]) -> Plan:
+    """Named after its first dated tag; one without any is named as if it were tagged."""
+    settings, run = context.settings(ReleaseSettings), context.run
+    named = [part.tag or part.previous for part in parts.values() if versions.CoreTag.parse(part.tag)]
+    taken = [part.previous for part in parts.values()]
+    name = named[0] if named else versions.next_core_tag(taken, frozen_at.date())
     frozen = digest({part.component: [part.release, part.tag] for part in parts.values()})[:16]
-    message_id = f"<{name}.{revision}.{frozen}@{settings.message_domain}>"
-    return Plan(name, revision, frozen_at, message_id, parts, warnings)
+    message_id = f"<{name}.{run.id}.{run.revision}.{frozen}@{settings.message_domain}>"
+    return Plan(name, run.revision, frozen_at, message_id, parts, warnings)
 
 
-def _part(git: GitRemote, name: str, component: Component, at: datetime) -> tuple[Part, tuple[Problem, ...]]:
-    git.fetch()
+@dataclass(frozen=True)
+class _Look:
+    """What is needed to plan one component. `base` is empty unless an unfinished release moved its branch."""
+
+    git: GitRemote
+    name: str
+    component: Component
+    at: datetime
+    base: str
+
+    def text(self, commit: str, path: str) -> str:
+        """A file's text, empty if the commit has no such file."""
+        try:
+            return self.git.read(commit, path)
+        except NotFound:
+            return ""
+
+
+def _part(look: _Look) -> tuple[Part, tuple[Problem, ...]]:
+    git, component = look.git, look.component
     branches, tags = git.branches(), git.tags()
-    development = _head(branches, component.development, name)
-    production = _head(branches, component.production, name)
-    part = Part(name, production, development, development, previous=_previous(component, tags, production, at))
+    development = _head(branches, component.development, look.name)
+    production = _head(branches, component.production, look.name)
+    git.fetch()  # after the branches were asked for, so that the mirror has what they name
     commits = git.log(production, development)
-    part = replace(
-        part,
+    previous = _previous(component, tags, production, look.at)
+    part = Part(
+        look.name,
+        production,
+        development,
+        development if commits else production,
+        previous=previous,
         commits=tuple(Planned(c.sha, c.author, c.subject) for c in commits),
-        lost=tuple(_lost(lost.commit, lost.twin) for lost in git.lost(production, development)),
-        causes=_causes(git, name, production, development),
+        lost=tuple(_lost(lost.commit, lost.twin) for lost in git.lost(production, development)) if commits else (),
+        base=look.base or production,
     )
-    if not commits:
-        return replace(part, release=production), ()
-    part = _named(git, component, part, tags, at)
-    return part, _leaks(git, part)
+    part, problems = _named(look, part, tags) if commits else (_with_version(look, part), ())
+    part = replace(part, causes=_causes(look, part.base, part.release))
+    return part, (*problems, *_leaks(look, part), *_js_names(look, part))
 
 
-def _named(git: GitRemote, component: Component, part: Part, tags: tuple[TagRef, ...], at: datetime) -> Part:
+def _named(look: _Look, part: Part, tags: tuple[TagRef, ...]) -> tuple[Part, tuple[Problem, ...]]:
     """Give the release its tag, and a version bump if its version was released before."""
-    names = [tag.name for tag in tags]
-    if component.tags is TagStyle.DATED:
-        tagged = [t.name for t in tags if t.target == part.development and versions.CoreTag.parse(t.name)]
-        name = tagged[-1] if tagged else versions.next_core_tag(names, at.date(), component.suffix)
-        return replace(part, tag=name, tagged=tagged[-1] if tagged else "")
-    text = git.read(part.development, component.version_file)
-    current = versions.read_version(text)
-    tagged = [t.name for t in tags if t.target == part.development and t.name == current]
-    if current not in names or tagged:
-        return replace(part, tag=current, version=current, tagged=current if tagged else "")
-    new = versions.next_version(names, at.date(), component.suffix)
-    bumped = versions.bump_version(text, new)
-    release = git.commit(part.development, {component.version_file: bumped}, versions.bump_subject(new), at)
-    return replace(part, release=release, tag=new, version=new, bump=f"{current} -> {new}")
+    existing = {tag.name: tag.target for tag in tags}
+    if look.component.tags is TagStyle.DATED:
+        mine = versions.core_tags(name for name, target in existing.items() if target == part.development)
+        tagged = mine[-1].name if mine else ""
+        name = tagged or versions.next_core_tag(existing, look.at.date(), look.component.suffix)
+        return replace(part, tag=name, tagged=tagged), ()
+    part = _with_version(look, part)
+    current = part.version
+    if existing.get(current) == part.development:
+        return replace(part, tag=current, tagged=current), ()
+    if current not in existing:
+        facts = TagFacts(current, current, part.release)
+        return replace(part, tag=current), versions.version_tag_problems(facts, current, existing)
+    new = versions.next_version(existing, look.at.date(), look.component.suffix)
+    release = bumped(look.git, look.component, part.development, new, look.at)
+    return replace(part, release=release, tag=new, version=new, bump=f"{current} -> {new}"), ()
+
+
+def _with_version(look: _Look, part: Part) -> Part:
+    if look.component.tags is TagStyle.DATED:
+        return part
+    path = look.component.version_file
+    try:
+        return replace(part, version=versions.read_version(look.git.read(part.release, path)))
+    except RuleError as error:
+        raise PermanentError(f"{look.name}, {path}: {error}") from error
+
+
+def bumped(git: GitRemote, component: Component, parent: str, version: str, at: datetime) -> str:
+    """The commit that sets the version, made in the local mirror: the same arguments always give the same id."""
+    path = component.version_file
+    try:
+        text = versions.bump_version(git.read(parent, path), version)
+    except RuleError as error:
+        raise PermanentError(f"{git.name}, {path}: {error}") from error
+    return git.commit(parent, {path: text}, versions.bump_subject(version), at)
 
 
 def _head(branches: Mapping[str, str], branch: str, name: str) -> str:
@@ -212,25 +274,42 @@ def _previous(component: Component, tags: tuple[TagRef, ...], production: str, a
     return newest.text if newest else ""
 
 
-def _causes(git: GitRemote, name: str, old: str, new: str) -> Mapping[str, str]:
-    """Kind of update -> why, from the paths that changed."""
+def _causes(look: _Look, old: str, new: str) -> Mapping[str, str]:
+    """Kind of update -> why, from the paths that changed; empty for a component that is not KernelCI's own."""
+    if look.name not in set(changes.Component):
+        return {}
 
     def texts(path: str) -> tuple[str, str]:
-        return _text(git, old, path), _text(git, new, path)
+        return look.text(old, path), look.text(new, path)
 
-    paths = [changed.path for changed in git.changed_paths(old, new)]
-    grouped = changes.by_kind(changes.causes(changes.Component(name), paths, texts))
+    paths = [changed.path for changed in look.git.changed_paths(old, new)]
+    grouped = changes.by_kind(changes.causes(changes.Component(look.name), paths, texts))
     return {str(kind): changes.explained(kind, grouped) for kind in grouped}
 
 
-def _text(git: GitRemote, commit: str, path: str) -> str:
-    return git.read(commit, path) if path in git.paths(commit, path) else ""
-
-
-def _leaks(git: GitRemote, part: Part) -> tuple[Problem, ...]:
-    changed: tuple[ChangedPath, ...] = git.changed_paths(part.production, part.release)
+def _leaks(look: _Look, part: Part) -> tuple[Problem, ...]:
+    """New lines that name a staging server, in what would be released."""
+    changed: tuple[ChangedPath, ...] = look.git.changed_paths(part.production, part.release)
     paths = [change.path for change in changed if change.status != "D" and changes.may_leak(change.path)]
-    return changes.staging_leaks({path: git.read(part.release, path) for path in paths})
+    texts = {path: look.git.read(part.release, path) for path in paths}
+    found = changes.staging_leaks(texts, {path: look.text(part.production, path) for path in paths})
+    return tuple(replace(problem, text=f"{look.name}: {problem.text}") for problem in found)
+
+
+def _js_names(look: _Look, part: Part) -> tuple[Problem, ...]:
+    """A changed view of the frontend needs a new dated name, or browsers never load it (procedure, step 6)."""
+    if look.name != changes.Component.FRONTEND or not part.changed:
+        return ()
+    commits = {js_names.Side.OLD: part.production, js_names.Side.NEW: part.release}
+    changed = look.git.changed_paths(part.production, part.release)
+    found = js_names.js_problems(
+        [js_names.ChangedFile(one.status, one.path, one.old) for one in changed],
+        lambda side, path: look.text(commits[side], path),
+        look.text(part.release, js_names.COMMON_JS),
+        look.text(part.release, js_names.BUILD_JS),
+        look.git.paths(part.release, js_names.JS_FOLDER),
+    )
+    return tuple(replace(problem, text=f"{look.name}: {problem.text}") for problem in found)
 
 
 def _lost(commit: Commit, twin: str | None) -> str:
@@ -240,9 +319,12 @@ def _lost(commit: Commit, twin: str | None) -> str:
 
 def _part_lines(part: Part) -> list[str]:
     if not part.changed:
-        return [f"{part.component}: unchanged since {part.previous or 'its first commit'}"]
+        left = [f"  left over from a release that did not end: {kind}: {why}" for kind, why in part.causes.items()]
+        return [f"{part.component}: unchanged since {part.previous or 'its first commit'}", *left]
     bump = f", version {part.bump}" if part.bump else ""
-    head = f"{part.component}: {worded(len(part.commits), 'commit')} since {part.previous}, to be {part.tag}{bump}"
+    since = f" since {part.previous}" if part.previous else ""
+    to_be = f"tagged {part.tag} already" if part.tagged else f"to be {part.tag}"
+    head = f"{part.component}: {worded(len(part.commits), 'commit')}{since}, {to_be}{bump}"
     lost = [f"  only on the production branch, would be lost: {line}" for line in part.lost]
     return [
         head,

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-
 from kcibot.sdk import (
     Call,
     Context,
@@ -18,6 +16,7 @@ from kcibot.sdk import (
     Notice,
     Outcome,
     OutcomeUnknown,
+    PermanentError,
     PermissionDenied,
     Preview,
     Proof,
@@ -25,14 +24,17 @@ from kcibot.sdk import (
     RefUpdate,
     Remember,
     Step,
+    StepState,
     UserError,
     Wait,
     command,
     moment,
 )
+from kcibot_commands.plan import MOVED, SHORT, Part, ReleaseSettings, plan
 
 LOCK = "lock"
 PRODUCTION = "production"
+MANAGER = "release-manager"
 LOOK_AGAIN = timedelta(minutes=1)
 
 
@@ -51,21 +53,41 @@ def take_lock(context: Context) -> Done[None] | Wait:
     now = context.clock.now()
     mine = {"who": context.run.starter, "reason": context.run.title, "since": now.isoformat(), "run": context.run.id}
     standing = context.claim(LOCK, PRODUCTION, mine)
-    if isinstance(standing, dict) and standing.get("run") == context.run.id:
+    if _holds(context):
         return Done("held by this run", None)
-    lock = _read(standing)
-    return Wait(now + LOOK_AGAIN, f"locked by {lock.who}, {moment(lock.since, now)}: {lock.reason}")
+    return Wait(now + LOOK_AGAIN, f"{_described(_read(standing), now)}; !unlock opens it")
 
 
 take_production_lock = Step("production-lock", "Production locked", take_lock, type(None), limit=timedelta(days=2))
 
 
-def give_lock_back(context: Context) -> Done[None]:
-    """Let others at production again, if this run has the lock."""
+def still_locked(context: Context) -> None:
+    """Raises PermanentError if this run took the lock and somebody took it away: others may be at production now."""
+    took = any(s.id == take_production_lock.id and s.state is StepState.DONE for s in context.run.steps)
+    if not took or _holds(context):
+        return
     standing = context.recall(LOCK).get(PRODUCTION)
-    if isinstance(standing, dict) and standing.get("run") == context.run.id:
+    now = f"{_read(standing).who} has it" if standing else "nobody has it"
+    raise PermanentError(
+        f"the production lock was taken away from this run and {now}, so nothing more was pushed; "
+        f"!release retry {take_production_lock.id} asks for it again"
+    )
+
+
+def give_lock_back(context: Context) -> Done[None]:
+    """Let others at production again, if this run has the lock; a planned run has come to its end with that."""
+    held = _holds(context)
+    if held:
         context.forget(LOCK, PRODUCTION)
-    return Done("", None)
+    if context.has_result(plan):
+        for component in context.result(plan).parts:
+            context.forget(MOVED, component)
+    return Done("the lock is given back" if held else "this run did not hold the lock", None)
+
+
+def _holds(context: Context) -> bool:
+    standing = context.recall(LOCK).get(PRODUCTION)
+    return isinstance(standing, dict) and standing.get("run") == context.run.id
 
 
 open_production = Step("open-production", "Production open to others", give_lock_back, type(None))
@@ -74,26 +96,35 @@ open_production = Step("open-production", "Production open to others", give_lock
 @command("lock", role="operator", example="!lock the database is being moved")
 def lock(call: Call, reason: Reason) -> Outcome:
     """Keep every run from changing production until !unlock."""
+    now = call.world.clock.now()
     standing = call.world.journal.recall(LOCK).get(PRODUCTION)
     if standing is not None:
-        held = _read(standing)
-        raise UserError(
-            f"production is locked by {held.who}, {moment(held.since, call.world.clock.now())}: {held.reason}"
-        )
-    value = {"who": call.person.id, "reason": reason, "since": call.world.clock.now().isoformat(), "run": 0}
-    return call.audited(Outcome(Notice("Production is locked."), (Remember(LOCK, PRODUCTION, value),)), "lock", reason)
+        raise UserError(_described(_read(standing), now))
+    value = {"who": call.person.id, "reason": reason, "since": now.isoformat(), "run": 0}
+    told = Notice("Production is locked: no run changes it until !unlock.")
+    return call.audited(Outcome(told, (Remember(LOCK, PRODUCTION, value),)), "lock", reason)
 
 
 @command("unlock", role="operator")
 def unlock(call: Call) -> Outcome:
-    """Take the production lock away; another person's lock needs a release manager."""
+    """Take the production lock away; one that is another person's or a live run's needs a release manager."""
     standing = call.world.journal.recall(LOCK).get(PRODUCTION)
     if standing is None:
         return Outcome(Notice("Production is not locked."))
     held = _read(standing)
-    if held.who != call.person.id and not call.world.people.may(call.person, "release-manager"):
-        raise PermissionDenied(f"the lock is {held.who}'s; only they or a release-manager may take it away")
-    return call.audited(Outcome(Notice("Production is open."), (Forget(LOCK, PRODUCTION),)), "unlock", held.reason)
+    live = any(run.id == held.run for run in call.world.journal.open_runs())
+    if (live or held.who != call.person.id) and not call.world.people.may(call.person, MANAGER):
+        whose = f"run {held.run} ({held.reason}) is still using it" if live else f"the lock is {held.who}'s"
+        raise PermissionDenied(f"{whose}; only a {MANAGER} may take it away")
+    told = "Production is open."
+    if live:
+        told += f" Run {held.run} ({held.reason}) had it, and stops before its next push."
+    return call.audited(Outcome(Notice(told), (Forget(LOCK, PRODUCTION),)), "unlock", held.reason, run=held.run)
+
+
+def _described(held: Lock, now: datetime) -> str:
+    by = f"{held.who}'s run {held.run}" if held.run else held.who
+    return f"production is locked by {by}, {moment(held.since, now)}: {held.reason}"
 
 
 def _read(value: object) -> Lock:
@@ -121,18 +152,26 @@ def push_needed(context: Context, component: str) -> Needed:
 
 
 def push_preview(context: Context, component: str) -> Preview:
-    """Old and new commit of the production branch, the old one asked of the server now."""
+    """Old and new commit of the production branch.
+
+    Raises PermanentError if somebody moved the branch since the plan was frozen: its push would be refused.
+    """
     part, branch = context.result(plan).part(component), _branch(context, component)
-    old = context.ports.git.remote(component).branches().get(branch, "nothing")
-    facts = {"repository": component, "branch": branch, "old": old, "new": part.release}
+    now = context.ports.git.remote(component).branches().get(branch, "")
+    if now not in {part.production, part.release}:
+        raise PermanentError(_moved_by_others(part, branch, now))
+    facts = {"repository": component, "branch": branch, "old": part.production, "new": part.release}
+    tag = f" ({part.tag})" if part.tag else ""
     lost = [f"  loses {line}" for line in part.lost]
-    return Preview(facts, (f"{component}: {branch} {old[:SHORT]} -> {part.release[:SHORT]} ({part.tag})", *lost))
+    move = f"{part.production[:SHORT]} -> {part.release[:SHORT]}{tag}"
+    done = ", which is there already" if now == part.release else ""
+    return Preview(facts, (f"{component}: {branch} {move}{done}", *lost))
 
 
 def push_asks(context: Context, component: str) -> GateRequest | None:
     """A push that loses commits has a gate of its own."""
     part = context.result(plan).part(component)
-    lost = context.ports.git.remote(component).lost(part.production, part.release)
+    lost = context.ports.git.remote(component).lost(part.production, part.release) if part.changed else ()
     if not lost:
         return None
     lines = tuple(_lost_line(one) for one in lost)
@@ -147,27 +186,49 @@ def _lost_line(lost: LostCommit) -> str:
 
 
 def push_branch(context: Context, component: str) -> Pushed:
-    """Set the production branch to the frozen commit, provided that it is where the plan saw it; then read it back."""
+    """Set the production branch to the frozen commit, provided that it is where the plan saw it; then read it back.
+
+    A branch that is there already is left alone. Raises PermanentError, and pushes nothing, if somebody moved it.
+    """
     part, branch = context.result(plan).part(component), _branch(context, component)
     git = context.ports.git.remote(component)
-    ref = f"refs/heads/{branch}"
 
     def probe() -> Proof[str]:
         return Happened(part.release) if git.branches().get(branch) == part.release else NotHappened()
 
     def push() -> str:
-        git.push([RefUpdate(ref, part.release, part.production)])
+        still_locked(context)
+        now = git.branches().get(branch, "")
+        if now not in {part.production, part.release}:
+            raise PermanentError(_moved_by_others(part, branch, now))
+        if now != part.release:
+            context.claim(MOVED, component, part.production)
+            git.push([RefUpdate(f"refs/heads/{branch}", part.release, part.production)])
         return part.release
 
     context.effect(f"push {component} {branch}", push, probe)
-    seen = git.branches().get(branch)
+    seen = git.branches().get(branch, "")
     if seen != part.release:
-        raise OutcomeUnknown(f"{component} {branch} was pushed, but the server shows {seen} instead of {part.release}")
+        raise OutcomeUnknown(
+            f"{component}'s {branch} was pushed to {part.release[:SHORT]}, but the server shows {_place(seen)}: "
+            "look at the repository"
+        )
     return Pushed(component, part.production, part.release)
 
 
+def _moved_by_others(part: Part, branch: str, now: str) -> str:
+    return (
+        f"{part.component}'s {branch} is {_place(now)}, though the plan saw it {_place(part.production)}: somebody "
+        f"moved it, and nothing was pushed. !release amend plans anew with what is there"
+    )
+
+
+def _place(commit: str) -> str:
+    return f"at {commit[:SHORT]}" if commit else "not there"
+
+
 def _branch(context: Context, component: str) -> str:
-    return context.settings(ReleaseSettings).components[component].production
+    return context.settings(ReleaseSettings).component(component).production
 
 
 def push_step(component: str) -> Step[Pushed]:

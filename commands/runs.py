@@ -21,12 +21,13 @@ from kcibot.sdk import (
 
 NONE = 0
 """No run number was given: the release is meant, or the only run there is."""
+MOST = 50
 
 
 @command("release status", role="observer", example="!release status")
 def release_status(call: Call, *, run: int = NONE) -> Outcome:
-    """Show where the release, or the run with that number, stands."""
-    return Outcome(card(_run(call, run), call.world.clock.now()))
+    """Show where the release stands, or the run with that number, also one that has ended."""
+    return Outcome(card(call.world.journal.run(run) if run else _run(call, NONE), call.world.clock.now()))
 
 
 @command("release pause", role="operator", example="!release pause the lab is down")
@@ -69,7 +70,7 @@ def release_abort(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
 @command("release history", role="observer")
 def release_history(call: Call, number: int = 10) -> Outcome:
     """List the last runs."""
-    runs = call.world.journal.runs(min(number, 50))
+    runs = call.world.journal.runs(max(1, min(number, MOST)))
     return Outcome(Notice("Runs, newest first" if runs else "There has been no run yet", lines=tuple(map(_row, runs))))
 
 

@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from datetime import date
 
-from kcibot_commands.plan import SHORT, Part, Plan, ReleaseSettings, TagStyle, plan
-from kcibot_commands.rules import versions
-from kcibot_commands.rules.problem import stopping
-from kcibot_commands.rules.versions import TagFacts
-
 from kcibot.sdk import (
     EVERYBODY,
     Call,
     Context,
     Done,
+    GitRemote,
     Happened,
     Needed,
     NotHappened,
@@ -26,6 +22,10 @@ from kcibot.sdk import (
     command,
     listed,
 )
+from kcibot_commands.plan import SHORT, Component, Part, Plan, ReleaseSettings, TagStyle, bumped, plan
+from kcibot_commands.rules import versions
+from kcibot_commands.rules.problem import stopping
+from kcibot_commands.rules.versions import TagFacts
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,20 @@ def preview(context: Context) -> Preview:
     lines: list[str] = []
     for part in _wanted(frozen):
         lines.append(f"{part.component}: tag {part.tag} on {part.release[:SHORT]}")
-        if part.bump:
-            branch = context.settings(ReleaseSettings).components[part.component].development
-            lines.append(f"  with a commit on {branch}: version {part.bump}")
-    return Preview(facts, tuple(lines))
+        lines += _bump_lines(context, part)
+    return Preview(facts, (*lines, *(f"Warning: {warning}" for warning in frozen.warnings)))
+
+
+def _bump_lines(context: Context, part: Part) -> list[str]:
+    """The version bump as a diff; the commit is in the local mirror only until it is pushed with the tag."""
+    if not part.bump:
+        return []
+    component, git = _component(context, part), context.ports.git.remote(part.component)
+    _recreate(git, component, part, context.result(plan))
+    diff = git.diff(part.development, part.release, component.version_file).splitlines()
+    changed = [line for line in diff if line.startswith(("+", "-")) and not line.startswith(("+++", "---"))]
+    head = f"  with a commit on {component.development}, {component.version_file}:"
+    return [head, *(f"    {line}" for line in changed)]
 
 
 def make_tags(context: Context) -> Done[Tags]:
@@ -65,33 +75,53 @@ def make_tags(context: Context) -> Done[Tags]:
 
 
 def _push_tag(context: Context, part: Part, frozen: Plan) -> None:
-    """Bump and tag in one push: both arrive or neither."""
-    git = context.ports.git.remote(part.component)
-    component = context.settings(ReleaseSettings).components[part.component]
-    if component.tags is TagStyle.DATED:
-        _refuse_bad_tag(part, {tag.name: tag.target for tag in git.tags()}, context.clock.now().date())
-    tag_object = git.annotate(part.tag, part.release, part.tag, frozen.frozen_at)
-    updates = [RefUpdate(f"refs/tags/{part.tag}", tag_object, None)]
-    if part.bump:
-        updates.insert(0, RefUpdate(f"refs/heads/{component.development}", part.release, part.development))
+    """Bump and tag in one push: both arrive or neither. What is there already, to the bit, is not pushed again."""
+    git, component = context.ports.git.remote(part.component), _component(context, part)
+    tag = f"refs/tags/{part.tag}"
+
+    def object_id() -> str:
+        _recreate(git, component, part, frozen)
+        return git.annotate(part.tag, part.release, part.tag, frozen.frozen_at)
 
     def probe() -> Proof[str]:
-        there = {tag.name: tag.object_id for tag in git.tags()}
-        return Happened(tag_object) if there.get(part.tag) == tag_object else NotHappened()
+        there, mine = {one.name: one.object_id for one in git.tags()}, object_id()
+        return Happened(mine) if there.get(part.tag) == mine else NotHappened()
 
     def push() -> str:
+        existing = {one.name: one for one in git.tags()}
+        mine = object_id()
+        if part.tag in existing and existing[part.tag].object_id == mine:
+            return mine
+        _refuse_bad_tag(component, part, {n: one.target for n, one in existing.items()}, context.clock.now().date())
+        updates = [RefUpdate(tag, mine, None)]
+        if part.bump:
+            updates.insert(0, RefUpdate(f"refs/heads/{component.development}", part.release, part.development))
         git.push(updates)
-        return tag_object
+        return mine
 
     context.effect(f"tag {part.tag} of {part.component}", push, probe)
 
 
-def _refuse_bad_tag(part: Part, existing: dict[str, str], today: date) -> None:
-    """The checks that would have caught the slips of past years. A tag of this very release is no second one."""
-    others = {name: target for name, target in existing.items() if name != part.tag}
-    problems = versions.tag_problems(TagFacts(part.tag, part.tag, part.release), today, others)
-    if stopping(problems):
-        raise PermanentError(" ".join(str(problem) for problem in stopping(problems)))
+def _recreate(git: GitRemote, component: Component, part: Part, frozen: Plan) -> None:
+    """Make sure that the mirror has the bump commit, which nobody else has: a lost mirror starts empty."""
+    if part.bump and bumped(git, component, part.development, part.version, frozen.frozen_at) != part.release:
+        raise PermanentError(f"the version bump of {part.component} cannot be made again as planned; !release amend")
+
+
+def _refuse_bad_tag(component: Component, part: Part, existing: dict[str, str], today: date) -> None:
+    """The checks that would have caught the slips of past years."""
+    facts = TagFacts(part.tag, part.tag, part.release)
+    if component.tags is TagStyle.DATED:
+        found = versions.tag_problems(facts, today, existing)
+    else:
+        found = versions.version_tag_problems(facts, part.version, existing)
+    if stopping(found):
+        said = "; ".join(str(problem) for problem in stopping(found))
+        raise PermanentError(f"{part.component}: {said}. Nothing of {part.component} was pushed")
+
+
+def _component(context: Context, part: Part) -> Component:
+    return context.settings(ReleaseSettings).component(part.component)
 
 
 def _wanted(frozen: Plan) -> list[Part]:

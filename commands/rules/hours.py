@@ -7,9 +7,8 @@ touched in hours in which somebody is there to look.
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
-from kcibot_commands.rules.problem import RuleError
-
 from kcibot.sdk import Hours
+from kcibot_commands.rules.problem import RuleError
 
 COMMENT_WINDOW = timedelta(hours=24)
 WORKING_DAYS = frozenset(range(5))

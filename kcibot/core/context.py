@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.journal import Effect, EffectState, Forget, Remember, SaveEffect
 from kcibot.core.notice import Notice, Progress
-from kcibot.core.procedure import Happened, Proof, Step
+from kcibot.core.procedure import ARRIVES_WITHIN, Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
 from kcibot.core.world import BOT, World
 from kcibot.errors import Aborted, KcibotError, OutcomeUnknown, PermanentError, TransientError
@@ -21,11 +21,18 @@ E = TypeVar("E")
 S = TypeVar("S")
 
 CARD_SECONDS = 5.0
-IN_FLIGHT_LIMIT = timedelta(minutes=10)
 
 
 class StandStill(Exception):
     """People want the run to stand still: the step stops between two effects and is entered again later."""
+
+
+class NotYet(Exception):
+    """An effect is still in flight, and may arrive: the step waits until then, and looks again."""
+
+    def __init__(self, until: datetime, text: str) -> None:
+        super().__init__(text)
+        self.until = until
 
 
 class StepContext:
@@ -72,7 +79,9 @@ class StepContext:
     def has_result(self, step: Step[T]) -> bool:
         return any(r.id == step.id and r.state in SETTLED and r.value is not None for r in self.run.steps)
 
-    def effect(self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]]) -> E:
+    def effect(
+        self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]], late: timedelta = ARRIVES_WITHIN
+    ) -> E:
         """See `procedure.Context.effect`."""
         journal = self._world.journal
         known = journal.effects(self.run.id, self._step_id, self._round).get(key)
@@ -82,16 +91,17 @@ class StepContext:
             proof = self._proof(probe, f"“{key}” was begun before I was stopped")
             if isinstance(proof, Happened):
                 return self._record(key, proof.value, "found done")
+            if self.clock.cautious_now() < known.until:
+                raise NotYet(known.until, f"“{key}” was begun and has not happened so far; I look again")
         self._safe_point()
-        journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT))])
+        journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT, late=late))])
         try:
             return self._record(key, act(), "done")
         except OutcomeUnknown as error:
             proof = self._proof(probe, str(error))
             if isinstance(proof, Happened):
                 return self._record(key, proof.value, "found done")
-            self._refused(key)
-            raise TransientError(f"{error}; I looked, and it did not happen") from error
+            raise TransientError(f"{error}; I looked, and it has not happened so far") from error
         except (TransientError, PermanentError):
             self._refused(key)
             raise
@@ -145,9 +155,9 @@ class StepContext:
     def _round(self) -> int:
         return self.run.step(self._step_id).round
 
-    def _effect(self, key: str, state: EffectState, value: object = None) -> Effect:
+    def _effect(self, key: str, state: EffectState, value: object = None, late: timedelta = timedelta()) -> Effect:
         now = self.clock.now()
-        return Effect(self.run.id, self._step_id, self._round, key, state, now, now + IN_FLIGHT_LIMIT, value)
+        return Effect(self.run.id, self._step_id, self._round, key, state, now, now + late, value)
 
     def _record(self, key: str, value: E, how: str) -> E:
         audit = self._world.audit(BOT, f"effect {how}", f"{self.run.title}: {key}", run=self.run.id)

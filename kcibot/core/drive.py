@@ -6,7 +6,7 @@ import uuid
 from kcibot.core import asking
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
-from kcibot.core.context import StandStill, StepContext
+from kcibot.core.context import NotYet, StandStill, StepContext
 from kcibot.core.gate import Ask, AskState, moved
 from kcibot.core.journal import Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
@@ -23,6 +23,7 @@ from kcibot.core.run import (
     broken,
     ended,
     failed_for_now,
+    looked_at_again,
     settled,
     waiting,
 )
@@ -80,6 +81,8 @@ class Driver:
             return self._step(run, procedure, item, step)
         except StandStill:
             return False
+        except NotYet as wait:
+            return self._look_again(step, wait)
         except OutcomeUnknown as error:
             return self._broke(step, StepState.UNKNOWN, str(error))
         except TransientError as error:
@@ -202,6 +205,14 @@ class Driver:
             run = waiting(run, record.id, end.text, end.until, self._world.clock.now(), end.memory)
             self._journal.commit([SaveRun(run), *self._card(run)])
         return end.until <= self._world.clock.cautious_now()
+
+    def _look_again(self, record: StepRecord, wait: NotYet) -> bool:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if not run.ended:
+                run = looked_at_again(run, record.id, str(wait), wait.until)
+                self._journal.commit([SaveRun(run), *self._card(run)])
+        return False
 
     # ---- ends --------------------------------------------------------------------------------------------------
 

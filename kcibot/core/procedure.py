@@ -18,6 +18,9 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 S = TypeVar("S")
 
+ARRIVES_WITHIN = timedelta(minutes=1)
+"""How late an effect may arrive whose sender was killed or got no answer; a mail in an archive takes longer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -108,12 +111,15 @@ class Context(Protocol):
 
     def has_result(self, step: "Step[T]") -> bool: ...
 
-    def effect(self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]]) -> E:
+    def effect(
+        self, key: str, act: Callable[[], E], probe: Callable[[], Proof[E]], late: timedelta = ARRIVES_WITHIN
+    ) -> E:
         """Do something to the world once, however often the bot is killed.
 
         The journal says "in flight" before `act` and holds its JSON value after. If the bot finds it in flight, or
-        `act` raises OutcomeUnknown, `probe` is asked; only its proven "no" lets `act` run again. `key` is unique in
-        the step and says what the effect is.
+        `act` raises OutcomeUnknown, `probe` is asked; only its proven "no" lets `act` run again, and that is believed
+        only `late` after the beginning: what was sent may arrive after somebody looked. `key` is unique in the step
+        and says what the effect is.
         """
         ...
 

@@ -161,6 +161,11 @@ def failed_for_now(run: Run, step_id: str, text: str, wake_at: datetime) -> Run:
     return run.with_step(step_id, state=StepState.WAITING, wake_at=wake_at, text=text, failures=step.failures + 1)
 
 
+def looked_at_again(run: Run, step_id: str, text: str, wake_at: datetime) -> Run:
+    """Whether an effect happened is looked at again at `wake_at`: neither a failed try nor an end to failing."""
+    return run.with_step(step_id, state=StepState.WAITING, wake_at=wake_at, text=text)
+
+
 def broken(run: Run, step_id: str, state: StepState, text: str) -> Run:
     """The step failed, or its outcome is unknown; people decide."""
     return run.with_step(step_id, state=state, text=text, wake_at=None)

@@ -8,7 +8,7 @@ TEXT = """\
 
 bot:
   state: state
-  tick: 1s
+  tick: 100ms
 
 chat:
   console: {{folder: room}}
@@ -21,7 +21,7 @@ people:
   observer: {{roles: [observer], identities: {{console: observer}}}}
 
 # The sandbox never sleeps.
-production_hours: {{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], from: "00:00", to: "23:59"}}
+production_hours: {{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], from: "00:00", to: "24:00"}}
 
 services:
   jenkins: {{url: "{jenkins}", user: {user}, token: {{file: secrets/jenkins-token}}}}
@@ -38,6 +38,9 @@ services:
     versions: {{backend: "{backend}/version", frontend: "{frontend}/"}}
     task_probe: /task/ping
   storage: {{url: "{storage}"}}
+
+pipecleaner:
+  previous: "{baseline}"
 
 announce:
   sender: kcibot@example.org

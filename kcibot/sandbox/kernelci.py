@@ -68,6 +68,10 @@ class Backend:
     def job_definitions(self) -> str:
         return self.head("jenkins", PRODUCTION)
 
+    def definitions(self) -> Mapping[str, str]:
+        paths = self._git("jenkins", "ls-tree", "-r", "--name-only", PRODUCTION, "jobs/").splitlines()
+        return {Path(path).stem: self._git("jenkins", "show", f"{PRODUCTION}:{path}") for path in paths}
+
     def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None:
         names = (revision.tree, revision.branch, revision.kernel)
         self._api.post_kernel(*names, self._commits.get(revision, ""), arch, defconfig, environment, status)

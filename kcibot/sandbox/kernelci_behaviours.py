@@ -42,6 +42,10 @@ class Backend(Protocol):
         """The commit of kernelci-jenkins' production branch, which the seed job polls."""
         ...
 
+    def definitions(self) -> Mapping[str, str]:
+        """Every job's config.xml at that commit, by name."""
+        ...
+
     def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None: ...
 
     def revision_done(self, revision: Revision) -> None:
@@ -211,7 +215,7 @@ class Behaviours:
     def job_dsl(self, build: RunningBuild) -> Steps:
         """Generates every definition anew. None of them says `disabled`, so a paused monitor is enabled by it."""
         yield Sleep(45)
-        for name, xml in kci.definitions().items():
+        for name, xml in self._backend.definitions().items():
             if name != kci.JOB_DSL:
                 self._jenkins.create_job(name, xml)
                 build.log(f"GeneratedJob{{name='{name}'}}")

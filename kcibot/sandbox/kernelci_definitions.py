@@ -1,5 +1,6 @@
 """KernelCI's job definitions and what they build, as far as the sandbox imitates them (the state of 2021)."""
 
+import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -134,7 +135,7 @@ PIPELINES: dict[str, tuple[str, tuple[Parameter, ...], str]] = {
         "Builds one kernel",
         (
             *_strings("ARCH DEFCONFIG BUILD_CONFIG BUILD_ENVIRONMENT TREE_NAME BRANCH COMMIT_ID GIT_DESCRIBE"),
-            *_strings("GIT_DESCRIBE_VERBOSE SRC_TARBALL NODE_LABEL LABS"),
+            *_strings("GIT_DESCRIBE_VERBOSE SRC_TARBALL LABS"),
             Parameter("PARALLEL_BUILDS", "4"),
             *SWITCHES,
             *KCI,
@@ -169,10 +170,38 @@ PIPELINES: dict[str, tuple[str, tuple[Parameter, ...], str]] = {
 }
 
 
-def definitions() -> dict[str, str]:
-    """Every job's config.xml, by name; none says `disabled`, so applying them enables."""
-    pipelines = {name: pipeline_xml(*parts) for name, parts in PIPELINES.items()}
-    return {**pipelines, JOB_DSL: SEED_JOB}
+NODE_LABEL = Parameter("NODE_LABEL", "docker && build-slave")
+"""What the next release of the definitions adds to kernel-build."""
+
+
+def pipelines(*more: Parameter) -> dict[str, tuple[str, tuple[Parameter, ...], str]]:
+    """Description, parameters and timer of every pipeline job; `more` are added to kernel-build's parameters."""
+    about, parameters, timer = PIPELINES[KERNEL_BUILD]
+    return {**PIPELINES, KERNEL_BUILD: (about, (*parameters, *more), timer)}
+
+
+def definitions(*more: Parameter) -> dict[str, str]:
+    """Every job's config.xml, by name; none says `disabled`, so applying them enables. `more` as in `pipelines`."""
+    found = {name: pipeline_xml(*parts) for name, parts in pipelines(*more).items()}
+    return {name: _indented(xml) for name, xml in {**found, JOB_DSL: SEED_JOB}.items()}
+
+
+def _indented(xml: str) -> str:
+    root = ET.fromstring(xml)  # noqa: S314 (our own text)
+    ET.indent(root)
+    return f"<?xml version='1.1' encoding='UTF-8'?>\n{ET.tostring(root, encoding='unicode')}\n"
+
+
+def groovy(*more: Parameter) -> str:
+    """The same in the words of the Job DSL plugin; `disabled` is never said, so each run enables the jobs again."""
+    return "\n".join(_dsl(name, *parts) for name, parts in pipelines(*more).items())
+
+
+def _dsl(name: str, about: str, parameters: Sequence[Parameter], timer: str) -> str:
+    lines = [f"    {'boolean' if p.is_bool else 'string'}Param('{p.name}', '{p.default}')\n" for p in parameters]
+    cron = f"  triggers {{\n    cron('{timer}')\n  }}\n" if timer else ""
+    head = f"pipelineJob('{name}') {{\n  description('{about}')\n"
+    return f"{head}  parameters {{\n{''.join(lines)}  }}\n{cron}}}\n"
 
 
 SEED_JOB = (

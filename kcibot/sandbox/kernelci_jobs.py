@@ -33,8 +33,8 @@ class KernelciJobs:
         """
         settings = settings or Settings()
         jobs = cls(jenkins, backend, settings, Behaviours(jenkins, backend, settings))
-        for name, xml in kci.definitions().items():
-            jenkins.create_job(name, xml, jobs._behaviours()[name])
+        for name, xml in backend.definitions().items():
+            jenkins.create_job(name, xml, jobs._behaviours().get(name))
         with jenkins.loop.lock:
             jenkins.world.loses_timer_at_restart.add(kci.MONITOR)
             jobs._seen_definitions = backend.job_definitions()

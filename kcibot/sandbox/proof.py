@@ -4,12 +4,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kcibot.sandbox.jenkins.model import UserCause
 from kcibot.sandbox.kernelci import PRODUCTION, TREE, Sandbox
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
 
 RELEASED = ("core", "backend", "frontend", "jenkins")
 MONITOR = "kernel-tree-monitor"
 TRIGGER = "kernel-build-trigger"
+NEW_PARAMETER = "NODE_LABEL"
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,6 @@ class Before:
     digests: dict[str, str | None]
     starts: dict[str, int]
     kernel_head: str
-    monitor_builds: int
 
 
 class Proof:
@@ -34,7 +35,6 @@ class Proof:
             digests={name: sandbox.registry.digest(name) for name in sandbox.registry.names()},
             starts={name: sandbox.targets.facts(name).starts for name in (BACKEND, CELERY, FRONTEND)},
             kernel_head=sandbox.backend.head("linux", PRODUCTION),
-            monitor_builds=len(self._builds(MONITOR)),
         )
 
     def missing(self) -> list[str]:
@@ -79,19 +79,26 @@ class Proof:
 
     def _jenkins(self) -> list[tuple[str, bool]]:
         jobs = self._sandbox.jenkins.world.jobs
-        monitor, trigger = jobs.find(MONITOR), jobs.find(TRIGGER)
-        wanted = self._git("jenkins", "ls-tree", "--name-only", PRODUCTION, "jobs/").split()
-        live = {path: jobs.find(path.removeprefix("jobs/").removesuffix(".xml")) for path in wanted}
+        monitor = jobs.find(MONITOR)
+        live = {name: jobs.find(name) for name in self._sandbox.backend.definitions()}
+        asked = self._asked_of_the_monitor()
         return [
             ("the monitor is enabled again", monitor is not None and not monitor.config.disabled),
-            ("the trigger exists", trigger is not None),
             ("every job of the definitions exists", all(job is not None for job in live.values())),
             (
-                "the monitor ran for the pipe cleaner and once afterwards",
-                len(self._builds(MONITOR)) == self._before.monitor_builds + 2,
+                "kernel-build has its new parameter",
+                NEW_PARAMETER in (live["kernel-build"].xml if live["kernel-build"] else ""),
             ),
-            ("no job is left running", not any(e.run for n in self._sandbox.jenkins.world.nodes for e in n.executors)),
+            ("the monitor was started once for the pipe cleaner", asked.count(TREE) == 1),
+            ("the monitor was started once for everything", asked.count("") == 1),
         ]
+
+    def _asked_of_the_monitor(self) -> list[str]:
+        """The CONFIG_LIST of every build of the monitor that the bot asked for: its timer starts others."""
+        monitor = self._sandbox.jenkins.world.jobs.find(MONITOR)
+        runs = monitor.runs.values() if monitor else ()
+        mine = [run for run in runs if any(isinstance(cause, UserCause) for cause in run.causes)]
+        return [next((p.value for p in run.parameters if p.name == "CONFIG_LIST"), "") for run in mine]
 
     def _images(self) -> list[tuple[str, bool]]:
         changed = [n for n, old in self._before.digests.items() if self._sandbox.registry.digest(n) != old]

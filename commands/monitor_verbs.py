@@ -1,0 +1,90 @@
+"""The verbs around the monitor."""
+
+import re
+
+from kcibot.sdk import (
+    Call,
+    Context,
+    Done,
+    Outcome,
+    Procedure,
+    Reason,
+    Retry,
+    Step,
+    UserError,
+    Words,
+    command,
+    listed,
+    moment,
+)
+from kcibot_commands.monitor import (
+    PAUSE,
+    RESUME,
+    PauseArgs,
+    resume_monitor,
+    start_monitor_once,
+)
+from kcibot_commands.monitor_flags import MonitorSettings, cron_problem, standing_pause
+from kcibot_commands.monitor_run import RunArgs, run_monitor
+from kcibot_commands.rules.drain_holders import builds_by_job
+
+NO_REASON = Reason("")
+CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+RESUMING = Procedure(RESUME, resume_monitor, start_monitor_once, title="Monitor resumed")
+RUN = Procedure("monitor run", run_monitor, title="Run of the monitor")
+
+
+@command("monitor pause", role="operator", example="!monitor pause the storage is being moved")
+def monitor_pause(call: Call, reason: Reason = NO_REASON) -> Outcome:
+    """Disable the monitor, and the bisections after an approval, until !monitor resume."""
+    return call.start(PAUSE, args=PauseArgs(reason))
+
+
+@command("monitor resume", role="operator")
+def monitor_resume(call: Call) -> Outcome:
+    """Enable what the pause disabled, start the monitor once, and see that it ran."""
+    return call.start(RESUMING)
+
+
+@command("monitor run", role="operator", example="!monitor run kernelci")
+def monitor_run(call: Call, config: Words) -> Outcome:
+    """Start the monitor for these build configs only; a disabled one is enabled just for the start."""
+    wrong = [name for name in config if not CONFIG.fullmatch(name)]
+    if wrong:
+        raise UserError(f"{listed(wrong)} cannot be the name of a build config")
+    return call.start(RUN, f"Monitor for {listed(config)}", RunArgs(config))
+
+
+def show(context: Context) -> Done[None]:
+    """The monitor's flag, timer and last build, and the pause if there is one."""
+    settings, ci, now = context.settings(MonitorSettings), context.ports.ci, context.clock.now()
+    state = ci.job(settings.job)
+    pause = standing_pause(context)
+    look = ci.look()
+    lines = [f"{settings.job} is {'disabled' if state.disabled else 'enabled'}"]
+    if pause:
+        lines.append(f"Paused by {pause.who}, {moment(pause.since, now)}: {pause.why}")
+        lines.append(f"The resume enables {listed(pause.jobs) or 'nothing: it was disabled already'}.")
+    if pause and not state.disabled:
+        lines.append("It is enabled in spite of that: !monitor pause disables it, !monitor resume ends the pause.")
+    running = [f"#{number}" for number in builds_by_job(look).get(settings.job, ())]
+    waiting = sum(item.job == settings.job for item in look.queued)
+    lines.append(f"Running: {listed(running) or 'nothing'}; in the queue: {waiting or 'nothing'}.")
+    last = ci.builds(settings.job, 1)
+    if last and last[0].result:
+        lines.append(f"Last build: {last[0].ref}, {last[0].result.value}, {moment(last[0].started, now)}.")
+    problem = cron_problem(ci.definition(settings.job), context)
+    lines.append(f"Timer: {problem or 'in the job'}.")
+    return Done("\n".join(lines), None)
+
+
+STATUS = Procedure(
+    "monitor status", Step("monitor-status", "State of the monitor", show, type(None), retry=Retry(1)), card=False
+)
+
+
+@command("monitor status", role="observer")
+def monitor_status(call: Call) -> Outcome:
+    """Say whether the monitor is enabled, what it does, and who paused it."""
+    return call.start(STATUS)
