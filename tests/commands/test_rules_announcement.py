@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+
 from kcibot_commands.rules.announcement import (
     WIDTH,
     Announcement,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from kcibot_commands.rules.build_configs import BuildConfig, names, resolve
 from kcibot_commands.rules.problem import Problem, RuleError
 

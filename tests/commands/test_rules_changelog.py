@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from kcibot_commands.rules.changelog import Bullet, bullets, contributors, is_noise, split_subject
 
 LOGS = Path(__file__).parents[2].parent / "shared" / "data" / "kernelci" / "logs"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from kcibot_commands.rules.changes import (
     Component,
     Kind,

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kcibot_commands.rules.dockerfiles import (
     NAMING_2019,
     NAMING_2021,

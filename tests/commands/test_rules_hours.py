@@ -5,9 +5,9 @@ from datetime import UTC, datetime, time, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kcibot_commands.rules.hours import Counting, comment_window_end, earliest_start
 
 from kcibot.sdk import Hours
+from kcibot_commands.rules.hours import Counting, comment_window_end, earliest_start
 
 WORK = Hours()  # Monday to Friday, 09:00 to 17:00
 moments = st.timedeltas(timedelta(0), timedelta(days=800)).map(lambda past: datetime(2019, 1, 1, tzinfo=UTC) + past)

@@ -1,6 +1,7 @@
 """Definitions of Jenkins jobs, compared by what they mean."""
 
 import pytest
+
 from kcibot_commands.rules.job_definitions import differences, read_definition, timer_specs, with_disabled
 from kcibot_commands.rules.problem import RuleError
 

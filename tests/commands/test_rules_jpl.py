@@ -1,6 +1,7 @@
 """The header "Jenkins parameters" of a pipeline."""
 
 import pytest
+
 from kcibot_commands.rules.jpl import JplParameter, jpl_differences, jpl_parameters
 
 TRIGGER = """\

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kcibot_commands.rules.js_code import essence, required, same_code
 
 CODE = "require(['utils/base'], function(b) {\n    'use strict';\n    var x = 'a // b';\n    return x + 1;\n});\n"

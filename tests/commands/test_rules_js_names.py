@@ -1,6 +1,7 @@
 """The frontend's dated JavaScript names."""
 
 import pytest
+
 from kcibot_commands.rules.js_names import (
     JS_FOLDER,
     ChangedFile,

@@ -1,6 +1,7 @@
 """Releases of the kernel that a pipe cleaner builds."""
 
 import pytest
+
 from kcibot_commands.rules.kernel_releases import newest_release, series_of
 
 

@@ -1,6 +1,7 @@
 """Which root file systems move to their new version."""
 
 import pytest
+
 from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.rules.rootfs_moves import (
     ArchResult,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.rules.rootfs_urls import (
     Change,

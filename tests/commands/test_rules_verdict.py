@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kcibot_commands.rules.results import (
     BoardResult,
     Ended,

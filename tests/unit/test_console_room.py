@@ -46,7 +46,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def start_appender(folder: Path, person: str, count: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", APPENDER, str(folder), person, str(count)])  # noqa: S603
+    return subprocess.Popen([sys.executable, "-c", APPENDER, str(folder), person, str(count)])
 
 
 def test_processes_that_append_at_once_get_consecutive_numbers_and_lose_nothing(tmp_path: Path) -> None:

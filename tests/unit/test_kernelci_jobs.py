@@ -1,6 +1,6 @@
 """KernelCI's jobs in the sandbox, over the Jenkins stand-in and a backend in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Memory:
         self.done: list[Revision] = []
         self.tests: list[tuple[str, str, str]] = []
         self.files: dict[str, bytes] = {}
-        self.definitions = "1" * 40
+        self.definitions_commit = "1" * 40
 
     def build_configs(self) -> Sequence[str]:
         return list(self.heads)
@@ -41,8 +41,11 @@ class Memory:
     def set_last_commit(self, build_config: str, commit: str) -> None:
         self.built[build_config] = commit
 
+    def definitions(self) -> Mapping[str, str]:
+        return kci.definitions()
+
     def job_definitions(self) -> str:
-        return self.definitions
+        return self.definitions_commit
 
     def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None:
         self.kernels[arch, defconfig] = status
@@ -175,7 +178,7 @@ def test_a_push_of_job_definitions_enables_a_paused_monitor(
         jobs.jenkins.world.set_disabled(monitor, disabled=True)
     forward(jobs, clock, 6)
     assert monitor.config.disabled
-    memory.definitions = "2" * 40
+    memory.definitions_commit = "2" * 40
     forward(jobs, clock, 8)
     assert not monitor.config.disabled
     assert runs(jobs, kci.JOB_DSL)[0].causes[0].text == "Started by an SCM change"

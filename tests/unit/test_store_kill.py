@@ -45,7 +45,7 @@ for first in range(callers):
 def killed_after(path: Path, lines: int) -> set[str]:
     """Run the worker, kill it once it has printed so many numbers; all that it printed."""
     command = [sys.executable, "-c", WORKER, str(path), str(CALLERS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:  # noqa: S603
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         printed = [process.stdout.readline() for _ in range(lines)]
         process.kill()

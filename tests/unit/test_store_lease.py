@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 def holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that has the lease."""
     command = [sys.executable, "-c", HOLDER, str(path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "1\n"
         yield process
