@@ -21,6 +21,7 @@ from kcibot_commands.rules.problem import worded
 from kcibot_commands.starts import NotYet, Start
 
 OPENED = "monitor-opened"
+CLOSED = "monitor-closed"
 CONFIG_LIST = "CONFIG_LIST"
 LOOK_AGAIN = timedelta(seconds=15)
 
@@ -104,12 +105,16 @@ def _is_fresh(context: Context, job: str) -> bool:
 
 
 def _close(context: Context, one: Start) -> None:
-    """Disable the job again, and see that it is."""
+    """Disable the job again, and see that it is. A start that is tried again is closed again."""
     if not one.disabled:
         return
-    set_disabled(context, f"disable again after {one.name}", one.job, disabled=True)
+    key = f"{context.run.id}/{one.name}"
+    kept = context.recall(CLOSED).get(key)
+    times = kept + 1 if isinstance(kept, int) else 1
+    set_disabled(context, f"disable again after {one.name}, {times}", one.job, disabled=True)
     if not context.ports.ci.job(one.job).disabled:
         raise OutcomeUnknown(f"{one.job} was disabled again after its start, but Jenkins shows it as enabled")
+    context.remember(CLOSED, key, times)
     context.forget(OPENED, one.job)
 
 

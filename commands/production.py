@@ -90,7 +90,7 @@ def _holds(context: Context) -> bool:
     return isinstance(standing, dict) and standing.get("run") == context.run.id
 
 
-open_production = Step("open-production", "Production open to others", give_lock_back, type(None))
+open_production = Step("open-production", "Production unlocked", give_lock_back, type(None))
 
 
 @command("lock", role="operator", example="!lock the database is being moved")

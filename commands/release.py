@@ -36,7 +36,7 @@ from kcibot_commands.tags import create_tags
 
 def amended(context: Context) -> Needed:
     again = context.run.revision > 1
-    return Needed(again, "" if again else "the first revision")
+    return Needed(again, "" if again else "this is the first revision")
 
 
 def about_plan(context: Context) -> Preview:

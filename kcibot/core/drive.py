@@ -37,6 +37,7 @@ CHOICES = (
     "!release retry tries again, !release skip {step} REASON goes on without it, "
     "!release amend freezes new commits, !release abort REASON ends the run."
 )
+CHOICES_GATE = "!release retry asks again, !release amend freezes new commits, !release abort REASON ends the run."
 CHOICES_UNKNOWN = (
     "Look for yourselves. !release skip {step} REASON if it happened, !release retry {step} --not-done if it did not, "
     "!release retry {step} lets me look again."
@@ -298,4 +299,6 @@ def _alert(run: Run, record: StepRecord, state: StepState, text: str) -> Notice:
     )
     where = f"Done before it: {listed(done[-3:])}." if done else "Nothing had been done before it."
     choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES
+    if record.kind is StepKind.GATE:
+        choices = CHOICES_GATE
     return Notice(title, Level.ALERT, (text, where, choices.format(step=record.id)), mentions=(run.starter,))

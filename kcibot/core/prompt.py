@@ -55,8 +55,8 @@ def _fields(
         return (Field("Digest", ask.code),)
     names = listed([p.id for p in voters(run, policy, people)]) or f"nobody has the role {policy.role}"
     have = standing(policy, votes)
-    needed = f"{have.missing} of {policy.quorum}" if have.approved_by else str(policy.quorum)
-    fields = [Field("Digest", ask.code), Field("May approve", names), Field("Still needed", needed)]
+    needed = f"{have.missing} more of {policy.quorum}" if have.approved_by else str(policy.quorum)
+    fields = [Field("Digest", ask.code), Field("May approve", names), Field("Approvals needed", needed)]
     if ask.expires_at:
         fields.append(Field("Expires", moment(ask.expires_at, now)))
     return tuple(fields)

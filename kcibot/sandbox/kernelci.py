@@ -41,6 +41,7 @@ class Backend:
         self._api = api
         self._storage = storage
         self._commits: dict[Revision, str] = {}
+        self._configs_of: dict[str, Mapping[str, Mapping[str, Any]]] = {}
 
     def build_configs(self) -> Sequence[str]:
         return sorted(self._configs())
@@ -87,10 +88,24 @@ class Backend:
         self._storage.put(path, content)
 
     def head(self, repository: str, branch: str) -> str:
-        return self._git(repository, "rev-parse", "--verify", f"refs/heads/{branch}^{{commit}}")
+        """The branch's commit, read from the repository's own files: Jenkins asks hundreds of times at once."""
+        folder, ref = self._repositories[repository], f"refs/heads/{branch}"
+        if (folder / ref).exists():
+            return (folder / ref).read_text().strip()
+        packed = (folder / "packed-refs").read_text().splitlines() if (folder / "packed-refs").exists() else []
+        for row in packed:
+            if row.endswith(f" {ref}"):
+                return row.split(" ")[0]
+        raise LookupError(f"{repository} has no branch {branch}")
 
     def _configs(self) -> Mapping[str, Mapping[str, Any]]:
         """What the jobs clone: the production branch's build configs."""
+        head = self.head("core", PRODUCTION)
+        if head not in self._configs_of:
+            self._configs_of = {head: self._read_configs()}
+        return self._configs_of[head]
+
+    def _read_configs(self) -> Mapping[str, Mapping[str, Any]]:
         files = self._git("core", "ls-tree", "-r", "--name-only", PRODUCTION).splitlines()
         path = CONFIGS if CONFIGS in files else CONFIGS_2019
         loaded = yaml.load(self._git("core", "show", f"{PRODUCTION}:{path}"), Loader=yaml.CSafeLoader)
