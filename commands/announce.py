@@ -102,7 +102,7 @@ def preview(context: Context) -> Preview:
     return Preview(facts, (*head, *rendered.body.splitlines(), how))
 
 
-def send(context: Context) -> Done[Announced] | Wait:
+def send(context: Context) -> Done[Announced]:
     """Hand the mail over once. If the answer is lost, the list's archive tells, once it had the time to."""
     settings, frozen, rendered = context.settings(AnnounceSettings), context.result(plan), render(draft(context))
 
@@ -120,29 +120,14 @@ def send(context: Context) -> Done[Announced] | Wait:
         match context.ports.mailer.sent(frozen.message_id):
             case Sent.YES:
                 return Happened(context.clock.now().isoformat())
-            case Sent.NO if context.clock.cautious_now() >= _settled_at(context, frozen):
-                return NotHappened()
             case Sent.NO:
-                raise OutcomeUnknown("the list's archive does not show it yet")
+                return NotHappened()
             case Sent.CANNOT_TELL:
                 raise OutcomeUnknown("neither a sent folder nor the list's archive tells whether it was sent")
 
-    try:
-        sent_at = datetime.fromisoformat(context.effect(f"mail {frozen.message_id}", hand_over, probe))
-    except OutcomeUnknown:
-        settled_at = _settled_at(context, frozen)
-        if context.clock.cautious_now() >= settled_at:
-            raise
-        return Wait(settled_at, "the mail server did not answer; I look for the mail in the list's archive")
+    key = f"mail {frozen.message_id}"
+    sent_at = datetime.fromisoformat(context.effect(key, hand_over, probe, settings.archive_lag))
     return Done(f"to {', '.join(settings.recipients)}", Announced(frozen.message_id, sent_at))
-
-
-def _settled_at(context: Context, frozen: Plan) -> datetime:
-    """From when on the archive is believed if it does not have the mail; at once if it was never handed over."""
-    tried = context.recall(SENDING).get(frozen.message_id)
-    if tried is None:
-        return context.clock.cautious_now()
-    return datetime.fromisoformat(str(tried)) + context.settings(AnnounceSettings).archive_lag
 
 
 send_announcement = Step(
@@ -279,7 +264,8 @@ def announce_edit(call: Call, line: str, text: Words = ()) -> Outcome:
         raise UserError("the announcement is being sent now, or may have been sent: it cannot be changed any more")
     edits = {**_edits(call.world.journal.recall(EDITS), frozen), name: " ".join(text)}
     _check(frozen, edits)
-    outcome = call.engine.retry(run, "announce", call.person) if run.step("announce").started_at else Outcome()
+    asked = run.step("announce").state is not StepState.PENDING
+    outcome = call.engine.retry(run, "announce", call.person) if asked else Outcome()
     changes = (Remember(EDITS, frozen.message_id, edits), *outcome.changes)
     what = "The summary" if name == Edit.SUMMARY else f"Line {name}"
     told = Notice(f"{what} {'is changed' if text else 'is left out'}.")

@@ -4,6 +4,7 @@ The repositories' history ends at the bench's own time, so that names of tags an
 """
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 from kcibot import app
 from kcibot.config import Config, load
+from kcibot.config.models import Root
 from kcibot.core.gate import GatePolicy
 from kcibot.core.hours import Hours
 from kcibot.core.ports import Ports
@@ -73,8 +75,9 @@ class Kernelci:
             secret.write_text(value)
             secret.chmod(0o600)
         path = self.folder / "config.yaml"
-        path.write_text(self._text())
-        return load(path, {str(vars(kind)["section"]): kind for kind in SECTIONS})
+        sections = {str(vars(kind)["section"]): kind for kind in SECTIONS}
+        path.write_text(_without_others(self._text(), {*Root.model_fields, *sections}))
+        return load(path, sections)
 
     def bench(
         self,
@@ -170,6 +173,11 @@ class Kernelci:
             user="kcibot",
             baseline="v5.10.79",
         )
+
+
+def _without_others(text: str, known: set[str]) -> str:
+    """The blocks that somebody reads who knows these keys only: other commands' sections are left out."""
+    return "".join(block for block in re.split(r"(?m)^(?=\w)", text) if block.partition(":")[0] in {*known, ""})
 
 
 @contextmanager
