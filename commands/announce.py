@@ -145,6 +145,7 @@ def wait_for_comments(context: Context) -> Done[None] | Wait:
     """The time that people have to comment, from the sending on, then production hours."""
     settings, now = context.settings(AnnounceSettings), context.clock.cautious_now()
     end = comment_window_end(_announced_at(context), settings.window, settings.counting)
+    end = max(end, _drafted(context, context.result(plan)).opens)  # nobody expects it before the announced time
     if now >= end and _opens(context, now) <= now:
         return Done("no hold stands", None)
     return Wait(_opens(context, max(now, end)), "comments, !hold REASON stops the release")
@@ -191,6 +192,7 @@ def _drafted(context: Context, frozen: Plan) -> Announcement:
         links=tuple(Link(label, url) for label, url in (settings.links or {}).items()),
         prepared_by=context.run.starter,
         run=f"{context.run.title}, revision {frozen.revision}",
+        audit_head=frozen.audit_head,
     )
 
 

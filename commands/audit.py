@@ -17,4 +17,4 @@ def audit(call: Call, number: int = 10) -> Outcome:
         )
         for e in entries
     )
-    return Outcome(Notice(f"Audit log, head {call.world.journal.audit_head()[:12]}", lines=lines))
+    return Outcome(Notice("Audit log", lines=(*lines, f"Head: {call.world.journal.audit_head()}")))

@@ -85,7 +85,7 @@ class DeploySettings:
 
     section: ClassVar[str] = "deploy"
     playbooks: Mapping[str, Playbook] = field(default_factory=default_playbooks)
-    queue_of: str = "backend"
+    queue_of: str = ""
     answers_within: timedelta = timedelta(minutes=1)
 
 

@@ -44,7 +44,7 @@ class RestartSettings:
     off. A Jenkins that is not back after `back_within` is reported.
     """
 
-    section: ClassVar[str] = "jenkins-restart"
+    section: ClassVar[str] = "jenkins_restart"
     wait_for_builds: timedelta = timedelta(hours=1)
     back_within: timedelta = timedelta(minutes=15)
 

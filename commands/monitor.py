@@ -252,9 +252,10 @@ resume_monitor = Step(
 
 
 def once_needed(context: Context) -> Needed:
+    """A pause of ours is over when this step's turn comes; a monitor that others disabled stays as it is."""
     job = context.settings(MonitorSettings).job
-    disabled = context.ports.ci.job(job).disabled
-    return Needed(not disabled, f"{job} is disabled" if disabled else "")
+    theirs = standing_pause(context) is None and context.ports.ci.job(job).disabled
+    return Needed(not theirs, f"{job} is disabled, and not by me" if theirs else "")
 
 
 def once_preview(context: Context) -> Preview:

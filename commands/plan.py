@@ -114,7 +114,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """A release, frozen: repository -> commit, with its tags and everything that follows from them."""
+    """A release, frozen: repository -> commit, with its tags and everything that follows from them.
+
+    `audit_head` is the hash of the audit log then; the announcement publishes it.
+    """
 
     name: str
     revision: int
@@ -122,6 +125,7 @@ class Plan:
     message_id: str
     parts: Mapping[str, Part]
     warnings: tuple[str, ...] = ()
+    audit_head: str = ""
 
     def part(self, component: str) -> Part:
         """Raises PermanentError for a component that is not configured."""
@@ -174,7 +178,8 @@ def _plan(context: Context, parts: Mapping[str, Part], frozen_at: datetime, warn
     name = named[0] if named else versions.next_core_tag(taken, frozen_at.date())
     frozen = digest({part.component: [part.release, part.tag] for part in parts.values()})[:16]
     message_id = f"<{name}.{run.id}.{run.revision}.{frozen}@{settings.message_domain}>"
-    return Plan(name, run.revision, frozen_at, message_id, parts, warnings)
+    head = context.keep("audit head", context.audit_head)
+    return Plan(name, run.revision, frozen_at, message_id, parts, warnings, head)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,8 @@ def make_report(context: Context) -> Done[None]:
     """Tell the rooms what went in, who approved it, how long it took, and what was left out and why."""
     run, now = context.run, context.clock.now()
     released = _released(context)
-    lines = [*released, *approvals(run), *durations(run), *left_out(run), *_results(context)]
+    head = context.keep("audit head", context.audit_head)
+    lines = [*released, *approvals(run), *durations(run), *left_out(run), *_results(context), f"Audit head: {head}"]
     title = f"{run.title} is in production, {span(now - run.created_at)} after it was begun by {run.starter}"
     mentions = to_mention(context, Event.RELEASE)
     context.say("report", Notice(title, Level.SUCCESS, tuple(lines), mentions=mentions))

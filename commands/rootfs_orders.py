@@ -10,6 +10,9 @@ from kcibot.sdk import Context, PermanentError, listed, nearest
 from kcibot_commands.plan import ReleaseSettings, plan
 from kcibot_commands.rules.rootfs_urls import VERSION, FileSystems, version_numbers
 
+BUILT_LATELY = 100
+"""Builds that are looked through for versions: several rounds of them, in one request."""
+
 
 class CommitTo(StrEnum):
     """Where the new URLs go: onto the development branch, or onto a branch of their own for a review."""
@@ -130,7 +133,10 @@ def _order(context: Context) -> _Kept:
     versions = FileSystems.read(git.read(head, settings.test_configs)).versions().values()
     used = {one for name in versions for one in name}
     # A version that was built today, and not yet put into the file, must not be overwritten on the file server.
-    used |= {one.parameters.get("PIPELINE_VERSION", "") for one in context.ports.ci.builds(settings.builder_job)}
+    used |= {
+        one.parameters.get("PIPELINE_VERSION", "")
+        for one in context.ports.ci.builds(settings.builder_job, BUILT_LATELY)
+    }
     return {
         "version": next_version(used, context.clock.now().date()),
         "triggers": [""] if len(wanted) == len(known) else list(wanted),

@@ -142,6 +142,9 @@ class StepContext:
     def recall(self, topic: str) -> Mapping[str, object]:
         return self._world.journal.recall(topic)
 
+    def audit_head(self) -> str:
+        return self._world.journal.audit_head()
+
     def claim(self, topic: str, key: str, value: object) -> object:
         """Remember the value unless there is one already; return the one that stands."""
         with self._world.lock:

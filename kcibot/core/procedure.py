@@ -143,6 +143,10 @@ class Context(Protocol):
 
     def recall(self, topic: str) -> Mapping[str, object]: ...
 
+    def audit_head(self) -> str:
+        """The hash of the audit log's newest entry: whoever has it can prove later that nothing was cut off."""
+        ...
+
     def claim(self, topic: str, key: str, value: object) -> object:
         """Remember the value unless there is one already; return the one that stands."""
         ...

@@ -47,6 +47,7 @@ announce:
   recipients: [release-list@example.org]
 
 deploy:
+  queue_of: backend
   playbooks:
     backend: {{repository: backend-config, limit: api.kernelci.org, become: false}}
     frontend: {{repository: frontend-config, limit: kernelci.org, become: false}}

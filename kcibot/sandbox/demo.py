@@ -99,6 +99,6 @@ def _extras(sandbox: Sandbox, bot: BotProcess) -> dict[str, SlashCommand]:
         bot.start()
 
     return {
-        "time": SlashCommand("/time +SPAN", "put the sandbox's clock forward, such as +1d or +90m", forward),
-        "kill": SlashCommand("/kill", "kill the bot and start it again", kill),
+        "time": SlashCommand("+SPAN", "put the sandbox's clock forward, such as +1d or +90m", forward),
+        "kill": SlashCommand("", "kill the bot and start it again", kill),
     }

@@ -26,8 +26,6 @@ TREE = "kernelci"
 PRODUCTION = "kernelci.org"
 CONFIGS = "config/core/build-configs.yaml"
 CONFIGS_2019 = "build-configs.yaml"
-BASELINE_KERNELS = 200
-BASELINE_LABS = 10
 JENKINS_USER = "kcibot"
 SECRETS = {"jenkins-token": "11" + "0" * 30 + "ab", "api-token": "5e0b8f7a-0000-4000-8000-a91f0c3d2b61"}
 IMAGES = ("build-base", "build-gcc-10_x86", "build-gcc-10_arm64", "build-clang-11", "debos", "build-qemu")
@@ -156,7 +154,7 @@ class Sandbox:
             self.backend.set_last_commit(config, self.backend.branch_head(config))
         self.jobs = KernelciJobs.install(self.jenkins, self.backend, self._settings)
         self.jobs.start_ambient()
-        self._preload_baseline()
+        self.jobs.past_run(self.baseline)
         self.write_config()
 
     def stop(self) -> None:
@@ -208,7 +206,3 @@ class Sandbox:
 
     def _backend_version(self) -> str:
         return self.targets.facts(BACKEND).version
-
-    def _preload_baseline(self) -> None:
-        revision = self.baseline
-        self.api.preload(revision.tree, revision.branch, revision.kernel, BASELINE_KERNELS, BASELINE_LABS)

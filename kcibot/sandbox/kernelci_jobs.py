@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kcibot.core.ports import Revision
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import Behaviour, JenkinsStandIn
 from kcibot.sandbox.jenkins.model import SCM_CHANGE, Item, Run, UpstreamCause
@@ -60,6 +61,10 @@ class KernelciJobs:
             if item is None:
                 raise LookupError(f"{kci.TRIGGER} cannot be built")
             return item
+
+    def past_run(self, revision: Revision) -> None:
+        """Results of an earlier build, to compare with."""
+        self._does.past_run(revision)
 
     def start_bisection(self) -> Item:
         """A bisection that runs for hours."""

@@ -10,7 +10,7 @@ from kcibot.sandbox.clock import SandboxClock
 
 PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.05
-COMMENT_WINDOW = timedelta(hours=26)
+COMMENT_WINDOW = timedelta(hours=27)
 
 VOTERS = {"go": ("operator", "manager-1"), "accept": ("manager-2",), "force": ("manager-1", "manager-2")}
 """Who reacts to which gate, in this order; to all others the operator does. The operator tries `go` in vain."""

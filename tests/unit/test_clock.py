@@ -1,0 +1,47 @@
+"""What the clocks promise: a jump lengthens a wait, and never shortens it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pytest_mock import MockerFixture
+
+from kcibot.core import clock as module
+from kcibot.core.clock import SystemClock
+from kcibot.sandbox.clock import SandboxClock
+
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("wall", "steady", "cautious"),
+    [
+        (timedelta(hours=1), 3600.0, timedelta(hours=1)),
+        (timedelta(hours=5), 3600.0, timedelta(hours=1)),
+        (timedelta(hours=-5), 3600.0, timedelta(hours=-5)),
+    ],
+    ids=["time passes", "the clock jumps forward", "the clock jumps back"],
+)
+def test_a_jump_of_the_clock_never_shortens_a_wait(
+    mocker: MockerFixture, wall: timedelta, steady: float, cautious: timedelta
+) -> None:
+    times = mocker.patch.object(module, "datetime")
+    times.now.return_value = START
+    monotonic = mocker.patch.object(module.time, "monotonic", return_value=100.0)
+    clock = SystemClock()
+    times.now.return_value = START + wall
+    monotonic.return_value = 100.0 + steady
+    assert clock.now() == START + wall
+    assert clock.cautious_now() == START + cautious
+
+
+def test_the_sandbox_clock_is_one_for_all_its_processes(tmp_path: Path) -> None:
+    mine = SandboxClock.create(tmp_path / "clock.json", rate=60.0)
+    theirs = SandboxClock(tmp_path / "clock.json")
+    before = theirs.now()
+    mine.advance(timedelta(days=1))
+    assert theirs.now() - before >= timedelta(days=1)
+    assert theirs.rate == 60.0
+    assert mine.real_seconds(timedelta(minutes=1)) == 1.0
+    with pytest.raises(ValueError, match="never put back"):
+        theirs.advance(timedelta(days=-1))
