@@ -42,6 +42,10 @@ services:
 pipecleaner:
   previous: "{baseline}"
 
+# What test-configs.yaml says is on KernelCI's own file server is looked for on the sandbox's.
+rootfs:
+  storage: "{storage}"
+
 announce:
   sender: kcibot@example.org
   recipients: [release-list@example.org]

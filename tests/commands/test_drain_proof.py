@@ -39,10 +39,8 @@ RULE = Rule(MONITOR, HALF_MINUTE, frozenset({IGNORED}))
 
 def jobs(*, enabled: bool = False, **next_builds: int) -> dict[str, JobState]:
     states = {MONITOR: JobState(MONITOR, not enabled, enabled, 7, 6)}
-    for name, number in next_builds.items():
-        name = name.replace("_", "-")
-        states[name] = JobState(name, False, True, number, None)
-    return states
+    named = {name.replace("_", "-"): number for name, number in next_builds.items()}
+    return states | {name: JobState(name, False, True, number, None) for name, number in named.items()}
 
 
 def look(

@@ -244,7 +244,7 @@ def _start_engine(folder: Path) -> subprocess.Popen[bytes]:
 
 def _start(folder: Path, *argv: str) -> subprocess.Popen[bytes]:
     with (folder / f"{argv[0]}.log").open("wb") as log:
-        return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+        return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
 
 
 def _wait_for_engine(folder: Path) -> None:

@@ -39,7 +39,7 @@ def real_registry(tmp_path: Path) -> Iterator[str]:
         f"http: {{addr: 127.0.0.1:{port}}}\n"
     )
     argv = ["docker-registry", "serve", str(tmp_path / "registry.yml")]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:  # noqa: S603
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield _ready(f"http://127.0.0.1:{port}")
         finally:

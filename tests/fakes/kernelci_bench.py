@@ -236,6 +236,16 @@ class Followed:
         return value
 
 
+class Preceded(Followed):
+    """The same, but the something else comes before the method's work."""
+
+    def _follow(self, *args: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            self._then()
+        return getattr(self._port, self._method)(*args, **named)
+
+
 def lost_answer() -> None:
     """What an adapter says when it cannot know."""
     raise OutcomeUnknown("the answer was lost")

@@ -34,7 +34,6 @@ WRITTEN_OTHERWISE = {
     "monitor.cron",
     "monitor.storage_url",
     "jobs.mode",
-    "deploy.queue_of",
 }
 """Where production wants something else than the default; the file says so there."""
 

@@ -1,0 +1,297 @@
+"""Job definitions from a real repository to the Jenkins stand-in, alone and as part of a release."""
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
+from kcibot.core.run import RunState, StepState
+from kcibot.sandbox.http import Fault, FaultKind
+from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
+from kcibot.sandbox.repositories.history import History
+from kcibot.services.git import GitRepositories
+from kcibot_commands.jobs import apply_job_definitions, old_definitions, write_back
+from kcibot_commands.jobs_compare import JobsSettings, Mode
+from kcibot_commands.monitor import pause_monitor
+from kcibot_commands.plan import Component, ReleaseSettings, plan
+from kcibot_commands.production import open_production, take_production_lock
+from kcibot_commands.rules.job_definitions import read_definition
+from tests.fakes.bench import ROOM, HandClock
+from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
+
+SEED = "job-dsl"
+AT = HandClock().at
+IN_GIT = {
+    MONITOR: definition("CONFIG_LIST", timer=TIMER),
+    TRIGGER: definition("BUILD_CONFIG"),
+    BISECTION: definition("TARGET"),
+}
+MINI = Procedure(
+    "release",
+    plan,
+    Gate("go", "Update production"),
+    take_production_lock,
+    pause_monitor,
+    apply_job_definitions,
+    open_production,
+)
+
+
+def _back(context: Context) -> Done[None]:
+    for job, xml in old_definitions(context, 1).items():
+        write_back(context, job, xml)
+    return Done("", None)
+
+
+BACK = Procedure("back", Step("back", "Definitions back", _back, type(None)))
+
+
+def make_repository(folder: Path, released: Mapping[str, str], coming: Mapping[str, str]) -> Path:
+    """A kernelci-jenkins with `released` on the production branch, and `coming` on the development branch."""
+    history = History()
+    for job, xml in released.items():
+        history.write(f"jobs/{job}.xml", xml)
+    history.branch("kernelci.org", history.commit("jobs: as released", AT - timedelta(days=9)))
+    for job, xml in coming.items():
+        history.write(f"jobs/{job}.xml", xml)
+    history.commit("jobs: what comes", AT - timedelta(days=1))
+    return history.make(folder / "jenkins.git")
+
+
+def heads(repository: Path) -> dict[str, str]:
+    text = git(repository, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads")
+    return dict(line.split(" ", 1) for line in text.splitlines())  # type: ignore[misc]  # pairs
+
+
+def git(repository: Path, *words: str) -> str:
+    command = ["git", "-C", str(repository), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class World:
+    """A bench with that repository, and with the procedure of a small release."""
+
+    def __init__(self, ci: CiBench, repository: Path) -> None:
+        self.ci = ci
+        self.repository = repository
+        ci.bench.world.registry.procedures.update({MINI.name: MINI, BACK.name: BACK})
+
+    def release(self, procedure: Procedure = MINI) -> None:
+        bench = self.ci.bench
+        with bench.world.lock:
+            person = bench.world.people.get("operator")
+            outcome = bench.engine.start(procedure, person, ROOM)
+            bench.journal.commit(outcome.changes)
+        bench.engine.wake(outcome.wake)
+        bench.settle()
+
+    def live(self, job: str) -> str:
+        return self.ci.server.definition(job)
+
+
+COMING = {TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL"), MONITOR: definition("CONFIG_LIST", "EXTRA", timer=TIMER)}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    stack = ExitStack()
+
+    def build(
+        released: Mapping[str, str] = IN_GIT, coming: Mapping[str, str] = COMING, settings: JobsSettings | None = None
+    ) -> World:
+        repository = make_repository(tmp_path, released, coming)
+        git = GitRepositories({"jenkins": str(repository)}, tmp_path / "mirrors", "kcibot", "kcibot@example.org")
+        sections = {
+            ReleaseSettings: ReleaseSettings({"jenkins": Component()}),
+            JobsSettings: settings or JobsSettings(),
+        }
+        policies = {"definitions": SELF, "go": SELF}
+        bench = ci_bench(tmp_path, git=git, sections=sections, policies=policies)
+        return World(stack.enter_context(bench), repository)
+
+    with stack:
+        yield build
+
+
+# ---- alone -----------------------------------------------------------------------------------------------------
+
+
+def test_diff_shows_only_what_has_a_meaning_and_deletes_nothing(make: Callable[..., World]) -> None:
+    world = make({**IN_GIT, TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL"), "new-job": definition()})
+    world.ci.jenkins.create_job("only-here", definition())
+    run = world.ci.say("!jobs diff", "observer")
+    assert run.state is RunState.SUCCEEDED
+    answer = world.ci.notice(":answer")
+    assert answer.title.startswith("2 job definitions would change with ")
+    assert answer.lines == (
+        f"{TRIGGER}:",
+        "  parameter NODE_LABEL added (String, default '')",
+        "new-job:",
+        "  a new job",
+        "only on Jenkins, left alone: only-here",
+        "2 jobs as in Git",
+    )
+
+
+def test_apply_asks_shows_the_difference_and_writes_exactly_that(make: Callable[..., World]) -> None:
+    world = make({**IN_GIT, TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL")})
+    before = world.live(TRIGGER)
+    world.ci.say("!jobs apply")
+    (ask,) = world.ci.bench.journal.open_asks()
+    assert list(ask.facts["apply-job-definitions"]["definitions"]) == [TRIGGER]  # type: ignore[index]
+    assert "    parameter NODE_LABEL added (String, default '')" in ask.display
+    world.ci.jenkins.requests.clear()
+    run = world.ci.approve("operator")
+    assert run.state is RunState.SUCCEEDED, run
+    posts = [request.path for request in world.ci.jenkins.requests if request.method == "POST"]
+    assert posts == [f"/job/{TRIGGER}/config.xml"]
+    assert [p.name for p in read_definition(world.live(TRIGGER)).parameters] == ["BUILD_CONFIG", "NODE_LABEL"]
+    kept = world.ci.bench.journal.recall("job-definitions")[TRIGGER]
+    assert isinstance(kept, dict)
+    assert kept["xml"] == before
+
+
+def test_apply_is_not_needed_when_jenkins_has_what_git_says(make: Callable[..., World]) -> None:
+    world = make()
+    run = world.ci.say("!jobs apply")
+    assert run.state is RunState.SUCCEEDED
+    assert run.step("apply-job-definitions").state is StepState.NOT_NEEDED
+    assert world.ci.bench.journal.open_asks() == ()
+
+
+def test_a_definition_that_somebody_changed_after_the_asking_voids_the_approval(make: Callable[..., World]) -> None:
+    world = make({**IN_GIT, TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL")})
+    world.ci.say("!jobs apply")
+    world.ci.jenkins.create_job(BISECTION, definition("TARGET", "BY_HAND"))
+    run = world.ci.approve("operator")
+    assert run.state is RunState.WAITING
+    assert "is void, because what it showed has changed" in world.ci.said()
+    assert "BY_HAND" in world.live(BISECTION)
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESET_BEFORE, FaultKind.RESET_AFTER])
+def test_a_lost_answer_is_settled_by_reading_the_definition(make: Callable[..., World], kind: FaultKind) -> None:
+    world = make({**IN_GIT, TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL")})
+    world.ci.jenkins.faults.add(Fault(kind, f"POST .*{TRIGGER}/config.xml"))
+    world.ci.say("!jobs apply")
+    world.ci.approve("operator")
+    assert world.ci.tick_until_ended().state is RunState.SUCCEEDED
+    assert "NODE_LABEL" in world.live(TRIGGER)
+
+
+def test_a_new_job_is_made(make: Callable[..., World]) -> None:
+    world = make({**IN_GIT, "new-job": definition("A")})
+    world.ci.say("!jobs apply")
+    run = world.ci.approve("operator")
+    assert run.state is RunState.SUCCEEDED
+    assert "new-job" in world.ci.server.jobs()
+
+
+def test_definitions_that_are_no_xml_stop_it_with_the_name_of_the_job(make: Callable[..., World]) -> None:
+    world = make({**IN_GIT, TRIGGER: "<flow-definition>"})
+    run = world.ci.say("!jobs diff")
+    assert run.state is not RunState.SUCCEEDED
+    assert f"{TRIGGER}: the job definition is no XML" in world.ci.said()
+
+
+# ---- in a release ----------------------------------------------------------------------------------------------
+
+
+def test_in_a_release_the_branch_is_moved_and_the_pause_holds(make: Callable[..., World]) -> None:
+    world = make()
+    world.release()
+    (ask,) = world.ci.bench.journal.open_asks()
+    facts = ask.facts["apply-job-definitions"]
+    assert sorted(facts["definitions"]) == sorted([MONITOR, TRIGGER])  # type: ignore[index]
+    run = world.ci.approve("operator")
+    assert run.state is RunState.SUCCEEDED, [step.text for step in run.steps]
+    branches = heads(world.repository)
+    assert branches["kernelci.org"] == branches["main"]
+    assert [p.name for p in read_definition(world.live(MONITOR)).parameters] == ["CONFIG_LIST", "EXTRA"]
+    assert world.ci.server.job(MONITOR).disabled, "a definition must not open production again"
+
+
+def test_in_a_release_an_unchanged_repository_needs_nothing(make: Callable[..., World]) -> None:
+    world = make(coming={})
+    git(world.repository, "update-ref", "refs/heads/kernelci.org", "refs/heads/main")
+    world.release()
+    world.ci.approve("operator")
+    run = world.ci.tick_until_ended()
+    assert run.step("apply-job-definitions").state is StepState.NOT_NEEDED
+
+
+def test_a_rollback_writes_what_the_run_replaced_and_leaves_the_pause(make: Callable[..., World]) -> None:
+    world = make()
+    world.release()
+    world.ci.approve("operator")
+    assert world.ci.tick_until_ended().state is RunState.SUCCEEDED
+    world.release(BACK)
+    assert world.ci.newest().state is RunState.SUCCEEDED
+    for job in (MONITOR, TRIGGER):
+        assert read_definition(world.live(job)).parameters == read_definition(IN_GIT[job]).parameters
+    assert world.ci.server.job(MONITOR).disabled
+
+
+# ---- by the seed job -------------------------------------------------------------------------------------------
+
+
+def seed(world: World) -> None:
+    """The seed job makes every job anew, and none of its definitions says disabled."""
+
+    def seeding(build: RunningBuild) -> Steps:
+        yield Sleep(45)
+        world.ci.jenkins.create_job(MONITOR, COMING[MONITOR])
+        return "SUCCESS"
+
+    world.ci.jenkins.create_job(SEED, "<project/>", seeding)
+
+
+def test_the_seed_job_is_run_and_what_it_enabled_is_disabled_again_and_said(make: Callable[..., World]) -> None:
+    world = make(settings=JobsSettings(mode=Mode.SEED_JOB))
+    seed(world)
+    world.release()
+    world.ci.approve("operator")
+    run = world.ci.tick_until_ended()
+    assert run.state is RunState.SUCCEEDED, [step.text for step in run.steps]
+    text = run.step("apply-job-definitions").text
+    assert text.startswith(f"{SEED} #1 from ")
+    assert text.endswith(f"{MONITOR} came back enabled and is disabled again")
+    assert world.ci.server.job(MONITOR).disabled
+    assert f"{MONITOR} came back enabled with the job definitions. I disabled it again" in world.ci.said()
+
+
+def test_a_seed_job_that_starts_by_itself_after_the_push_is_waited_for(make: Callable[..., World]) -> None:
+    world = make(settings=JobsSettings(mode=Mode.SEED_JOB))
+    seed(world)
+    world.release()
+    world.ci.approve("operator")
+    for _ in range(6):
+        world.ci.bench.tick(timedelta(seconds=15))
+    assert world.ci.server.job(MONITOR).disabled
+    world.ci.jenkins.trigger(SEED, {})
+    run = world.ci.tick_until_ended()
+    assert run.state is RunState.SUCCEEDED
+    assert len(world.ci.server.builds(SEED)) == 2
+    assert world.ci.server.job(MONITOR).disabled
+
+
+def test_a_seed_job_that_fails_stops_the_release(make: Callable[..., World]) -> None:
+    def broken(build: RunningBuild) -> Steps:
+        build.log("jobs.groovy: unexpected token")
+        yield Sleep(5)
+        return "FAILURE"
+
+    world = make(settings=JobsSettings(mode=Mode.SEED_JOB))
+    world.ci.jenkins.create_job(SEED, "<project/>", broken)
+    world.release()
+    world.ci.approve("operator")
+    run = world.ci.tick_until_ended()
+    assert run.state is RunState.FAILED
+    assert f"{SEED} #1 ended as FAILURE" in run.step("apply-job-definitions").text
+    world.ci.jenkins.behave(SEED, succeed_after(10))
+    world.ci.say("!release retry")
+    assert world.ci.tick_until_ended().state is RunState.SUCCEEDED
