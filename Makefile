@@ -11,9 +11,9 @@ YAML ?= $(wildcard ../shared/data/kernelci/seed-era)
 
 install: $(VENV)/installed
 
-$(VENV)/installed: requirements.lock pyproject.toml
+$(VENV)/installed: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -37,12 +37,14 @@ lint: install
 chaos: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos
 
-# Writes requirements.lock anew from pyproject.toml; it names no package index.
+# Writes both lock files anew from pyproject.toml; they name no package index.
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-emit-trusted-host --strip-extras --allow-unsafe --no-header --no-annotate
 lock: install
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--strip-extras --allow-unsafe --no-header --no-annotate --extra sandbox --extra test \
-		--output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra sandbox --extra test \
+		--output-file requirements-dev.lock pyproject.toml
 
 image:
 	docker build --tag kcibot .

@@ -14,7 +14,6 @@ from kcibot.sdk import (
     Done,
     Happened,
     Level,
-    Needed,
     NotHappened,
     Notice,
     OutcomeUnknown,
@@ -28,7 +27,7 @@ from kcibot.sdk import (
     listed,
 )
 from kcibot_commands.plan import plan
-from kcibot_commands.rootfs_orders import Order, RootfsSettings, When, ordered
+from kcibot_commands.rootfs_orders import Order, RootfsSettings, ordered
 from kcibot_commands.rules.problem import worded
 from kcibot_commands.rules.rootfs_moves import ArchResult, Outcome
 from kcibot_commands.rules.rootfs_urls import VERSION
@@ -207,11 +206,6 @@ def table(built: RootfsBuild) -> Notice:
 # ---- the step --------------------------------------------------------------------------------------------------
 
 
-def build_needed(context: Context) -> Needed:
-    inside = not context.has_result(plan) or context.settings(RootfsSettings).when is When.INSIDE
-    return Needed(inside, "" if inside else "they are built some days before a release, by !rootfs build")
-
-
 def build_preview(context: Context) -> Preview:
     order, settings = ordered(context), context.settings(RootfsSettings)
     names = [name or "all names" for name in order.triggers]
@@ -224,7 +218,6 @@ build_rootfs = Step(
     "Root file systems built",
     build,
     RootfsBuild,
-    needed=build_needed,
     preview=build_preview,
     after=(plan,),
     limit=timedelta(hours=12),

@@ -21,13 +21,6 @@ class CommitTo(StrEnum):
     BRANCH = "branch"
 
 
-class When(StrEnum):
-    """Before the release, by `!rootfs build` some days ahead, or inside it, as the wiki page had it."""
-
-    BEFORE = "before"
-    INSIDE = "inside"
-
-
 @dataclass(frozen=True)
 class RootfsSettings:
     """Where root file systems are listed, built and used.
@@ -35,7 +28,7 @@ class RootfsSettings:
     `component`: the repository with the files `test_configs` (URLs) and `rootfs_configs` (architectures of each name).
     `trigger_job`, `builder_job`: the Jenkins jobs that start and do the builds. `commit`: `development` pushes the
     new URLs to the development branch, `branch` to a new branch for review. `staging_branch`: cherry-picked there as
-    well; empty where staging follows the development branch by itself. `when`: `before` or `inside` the release.
+    well; empty where staging follows the development branch by itself.
     `storage`: the file server's address as the bot reaches it, if it is not the one in the URLs. `look`: the span
     between two looks at the builds.
     """
@@ -48,7 +41,6 @@ class RootfsSettings:
     builder_job: str = "rootfs-builder"
     commit: CommitTo = CommitTo.DEVELOPMENT
     staging_branch: str = ""
-    when: When = When.BEFORE
     storage: str = ""
     look: timedelta = timedelta(minutes=1)
 

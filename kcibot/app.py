@@ -41,6 +41,8 @@ def registry(commands_path: Path | None = None) -> Registry:
     for entry in entry_points(group=COMMANDS):
         found.scan(entry.load())
     if commands_path:
+        if not commands_path.is_dir():
+            raise ConfigError(f"commands_path: {commands_path} is no folder")
         for file in sorted(commands_path.glob("*.py")):
             found.add(_load(file))
     return found

@@ -64,9 +64,11 @@ def run(path: Path, clock: Path | None) -> None:
 def check_config(path: Path) -> None:
     """Check a configuration without connecting to anything: every problem, with its line, its key and its fix."""
     from kcibot import config  # noqa: PLC0415
-    from kcibot.app import registry  # noqa: PLC0415
 
-    problems = config.check(path, registry().sections)
+    try:
+        problems = config.check(path, _commands(path).sections)
+    except ConfigError as error:
+        raise _refused(error) from error
     for problem in problems:
         click.echo(problem, err=True)
     if problems:
@@ -88,6 +90,22 @@ def health(path: Path, within: float) -> None:
         click.echo("no tick yet" if age is None else f"the last tick was {age:.0f} s ago", err=True)
         raise SystemExit(1)
     click.echo(f"the last tick was {age:.0f} s ago")
+
+
+@main.command()
+@CONFIG
+def room(path: Path) -> None:
+    """Join the console room of a running bot, in this terminal."""
+    from kcibot.chat.room import Room  # noqa: PLC0415
+    from kcibot.chat.terminal import Terminal  # noqa: PLC0415
+
+    config, _ = _loaded(path)
+    network = "console"
+    channels = [place.channel for place in config.rooms() if place.network == network]
+    if config.chat.console is None or not channels:
+        raise _refused(ConfigError("no room of the console is configured: see chat.console and chat.rooms"))
+    persons = [name for person in config.people() for where, name in person.identities if where == network]
+    Terminal(Room(config.chat.console.folder), persons, channel=channels[0]).run()
 
 
 @main.group()
@@ -153,13 +171,20 @@ def demo(folder: Path, yaml: Path | None, *, auto: bool) -> None:
 def _loaded(path: Path) -> "tuple[Config, Registry]":
     """The configuration and the commands; all problems at once, and exit status 2."""
     from kcibot import config  # noqa: PLC0415
-    from kcibot.app import registry  # noqa: PLC0415
 
-    commands = registry()
     try:
+        commands = _commands(path)
         return config.load(path, commands.sections), commands
     except ConfigError as error:
         raise _refused(error) from error
+
+
+def _commands(path: Path) -> "Registry":
+    """The installed commands, and those of the folder that the configuration names."""
+    from kcibot import config  # noqa: PLC0415
+    from kcibot.app import registry  # noqa: PLC0415
+
+    return registry(config.commands_path(path))
 
 
 def _refused(error: KcibotError) -> SystemExit:

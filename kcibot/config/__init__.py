@@ -1,7 +1,7 @@
 """The configuration: one YAML file, read strictly, whose every error names the line, the key and the fix."""
 
 from kcibot.config.check import check
-from kcibot.config.configuration import Config, load
+from kcibot.config.configuration import Config, commands_path, load
 from kcibot.config.models import Bot, Chat, Console
 from kcibot.config.problems import ConfigProblems, Problem
 from kcibot.config.secrets import Secret, SecretSource
@@ -27,5 +27,6 @@ __all__ = [
     "Services",
     "Storage",
     "check",
+    "commands_path",
     "load",
 ]

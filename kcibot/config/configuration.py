@@ -97,6 +97,12 @@ def load(path: Path, sections: Mapping[str, type]) -> Config:
     return Config(path, {kind: kind() if value is None else value for kind, value in found.items()}, root, document)
 
 
+def commands_path(path: Path) -> Path | None:
+    """The folder of commands of one's own that the file names; asked first, since commands declare sections."""
+    value = parse(_read(path)).value.get("commands_path")
+    return path.absolute().parent / Path(value).expanduser() if isinstance(value, str) and value else None
+
+
 def _merged(said: list[Problem], found: list[Problem]) -> list[Problem]:
     """Each fault once: of two findings on one key the first, and nothing of what lies below a value that is wrong.
 

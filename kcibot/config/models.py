@@ -93,6 +93,7 @@ class Root(Authority):
     chat: Chat = Field(examples=['{console: {folder: "room"}, rooms: ["console:#kernelci"]}'])
     services: Services
     procedures: Mapping[Name, Steps] = Field(default={}, examples=["{release: [plan, prepare, create-tags]}"])
+    commands_path: FilePath | None = Field(default=None, examples=['"/etc/kcibot/commands"'])
 
 
 NOT_ROLES = frozenset({EVERYBODY})

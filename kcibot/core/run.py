@@ -172,14 +172,14 @@ def broken(run: Run, step_id: str, state: StepState, text: str) -> Run:
 
 
 def again(run: Run, step_id: str) -> Run:
-    """Try the step again where it broke: effects that are done stay done."""
-    return run.with_step(step_id, state=StepState.PENDING, text="", failures=0, wake_at=None)
+    """Try the step again where it broke, with its whole time: effects that are done stay done."""
+    return run.with_step(step_id, state=StepState.PENDING, text="", failures=0, wake_at=None, started_at=None)
 
 
 def anew(run: Run, step_id: str) -> Run:
     """Begin the step from its start: effects of earlier rounds do not count."""
     step = run.step(step_id)
-    return again(run, step_id).with_step(step_id, started_at=None, ended_at=None, value=None, round=step.round + 1)
+    return again(run, step_id).with_step(step_id, ended_at=None, value=None, round=step.round + 1)
 
 
 def held(run: Run, hold: Hold) -> Run:

@@ -1,5 +1,6 @@
 """What is installed is what is in the tree, and nothing called `commands` lands beside other people's packages."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
 def test_every_package_of_the_tree_is_packaged() -> None:
@@ -26,8 +28,13 @@ def test_commands_refuse_to_be_imported_under_another_name() -> None:
     assert "import this package as kcibot_commands" in done.stderr
 
 
-def test_the_lock_names_no_package_index() -> None:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def lock(name: str) -> str:
+    return (ROOT / name).read_text().lower().replace("_", "-")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_locks_name_no_package_index(name: str) -> None:
+    lines = (ROOT / name).read_text().splitlines()
     assert not [line for line in lines if line.startswith("-") or "://" in line]
     assert all("--hash=sha256:" in line or "==" in line or line.startswith("#") or not line for line in lines)
 
@@ -35,10 +42,15 @@ def test_the_lock_names_no_package_index() -> None:
 def test_every_direct_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
-    locked = (ROOT / "requirements.lock").read_text().lower().replace("_", "-")
-    for requirement in [*project["dependencies"], *extras]:
-        name = requirement.split(">")[0].split("<")[0].strip().lower().replace("_", "-")
-        assert f"\n{name}==" in locked, f"{name} is not in requirements.lock: make lock"
+    for file, wanted in (("requirements.lock", project["dependencies"]), ("requirements-dev.lock", extras)):
+        for requirement in wanted:
+            name = requirement.split(">")[0].split("<")[0].strip().lower().replace("_", "-")
+            assert f"\n{name}==" in lock(file), f"{name} is not in {file}: make lock"
+
+
+def test_both_locks_agree() -> None:
+    used, all_of_them = (set(re.findall(r"^\S+==\S+", lock(name), re.MULTILINE)) for name in LOCKS)
+    assert used <= all_of_them
 
 
 @pytest.mark.parametrize("module", ["kcibot.cli", "kcibot.core.engine", "kcibot.sdk"])

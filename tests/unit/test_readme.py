@@ -105,7 +105,7 @@ def test_every_direct_dependency_is_told_with_its_locked_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     names = [re.split(r"[<>=!~ ]", one)[0] for one in wanted]
-    locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", (ROOT / "requirements-dev.lock").read_text(), re.MULTILINE))
     text = (ROOT / "docs" / "dependencies.md").read_text()
     rows = dict(re.findall(r"^\| ([\w-]+) \| ([^ ]+) \|", text, re.MULTILINE))
     rows.pop("package", None)
