@@ -12,12 +12,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from kcibot.config import Config, ConfigProblems, Login
+from kcibot.config import Config, ConfigProblems, Images, Login, Mail, Secret
 from kcibot.core.clock import SystemClock
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
 from kcibot.core.message import Incoming
-from kcibot.core.ports import ChatAdapter, Clock, Ports
+from kcibot.core.ports import ChatAdapter, Clock, GitHost, ImageRegistry, Mailer, Ports
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS = "kcibot.commands"
 CLOSING_SECONDS = 20.0
+AGAIN_SECONDS = 0.1
 DATABASE = "kcibot.db"
 PULSE = "pulse"
 """Touched at every tick, so that a health check can tell a bot that works from one that hangs."""
@@ -77,6 +78,7 @@ class Bot:
         self._watching = Watching(self.world)
         self._adapters = adapters(config, self._clock)
         self._senders = [Sender(self._store.outbox, adapter) for adapter in self._adapters]
+        self._dispatcher.posting = self._is_posting
         self._events: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
         self._listener = threading.Thread(target=self._listen, name="dispatcher")
         self._pulse = state / PULSE
@@ -122,11 +124,21 @@ class Bot:
     def _listen(self) -> None:
         while (event := self._events.get()) is not None:
             try:
-                self._dispatcher.handle(event)
+                if not self._dispatcher.handle(event):
+                    self._hear_again(event)
             except KcibotError:
                 log.exception("the journal cannot be written; the bot stops, and hears this event again when it starts")
                 self.failed.set()
                 return
+
+    def _is_posting(self, network: str) -> bool:
+        return any(sender.posting for sender in self._senders if sender.network == network)
+
+    def _hear_again(self, event: Incoming) -> None:
+        """Soon; if the bot stops before that, the event is still unsettled at the next start."""
+        timer = threading.Timer(AGAIN_SECONDS, self._events.put, (event,))
+        timer.daemon = True
+        timer.start()
 
     def _orphans(self, owner: str) -> None:
         """What an earlier life left running is ended before anything is looked at."""
@@ -139,55 +151,20 @@ class Bot:
 def ports(config: Config, redactor: Redactor) -> Ports:
     """Every service, as configured. Nothing is connected to before it is used."""
     from kcibot.services.ansible import AnsibleDeployer  # noqa: PLC0415
-    from kcibot.services.git import GitRepositories  # noqa: PLC0415
-    from kcibot.services.images import DockerImages  # noqa: PLC0415
     from kcibot.services.jenkins import JenkinsServer  # noqa: PLC0415
     from kcibot.services.kernelci_api import KernelciApi  # noqa: PLC0415
-    from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
     from kcibot.services.storage import HttpFileStore  # noqa: PLC0415
 
     services = config.services
-    jenkins, git, ansible = services.jenkins, services.git, services.ansible
-    images, mail, results = services.images, services.mail, services.results_api
-    login = images.login
-    imap = mail.imap
+    jenkins, ansible, results = services.jenkins, services.ansible, services.results_api
     return Ports(
         ci=JenkinsServer(jenkins.url, jenkins.user, jenkins.token.reader(redactor), jenkins.timeout.total_seconds()),
-        git=GitRepositories(
-            git.repositories,
-            config.bot.state / "mirrors",
-            git.author_name,
-            git.author_email,
-            git.ssh_key,
-            git.timeout.total_seconds(),
-            token=git.token.reader(redactor) if git.token else None,
-        ),
+        git=_git(config, redactor),
         deployer=AnsibleDeployer(
-            ansible.become_password.reader(redactor) if ansible.become_password else None,
-            ansible.environment,
-            ansible.timeout.total_seconds(),
+            _read(ansible.become_password, redactor), ansible.environment, ansible.timeout.total_seconds()
         ),
-        images=DockerImages(
-            images.engine,
-            images.registry,
-            images.prefix,
-            images.timeout.total_seconds(),
-            _login(login, redactor) if login else None,
-            images.network_mode,
-        ),
-        mailer=SmtpMailer(
-            mail.host,
-            mail.port,
-            user=mail.user or "",
-            password=mail.password.reader(redactor) if mail.password else None,
-            security=MailSecurity(mail.security),
-            ca_file=str(mail.ca_file or ""),
-            timeout_seconds=mail.timeout.total_seconds(),
-            sent_folder=SentFolder(imap.host, imap.user, imap.password.reader(redactor), imap.folder, imap.port)
-            if imap
-            else None,
-            archive_url=mail.archive_url or "",
-        ),
+        images=_images(services.images, redactor),
+        mailer=_mailer(services.mail, redactor),
         results=KernelciApi(
             results.url,
             results.token.reader(redactor),
@@ -198,6 +175,52 @@ def ports(config: Config, redactor: Redactor) -> Ports:
         ),
         files=HttpFileStore(services.storage.timeout.total_seconds()),
     )
+
+
+def _git(config: Config, redactor: Redactor) -> GitHost:
+    from kcibot.services.git import GitRepositories  # noqa: PLC0415
+
+    git = config.services.git
+    return GitRepositories(
+        git.repositories,
+        config.bot.state / "mirrors",
+        git.author_name,
+        git.author_email,
+        git.ssh_key,
+        git.timeout.total_seconds(),
+        token=_read(git.token, redactor),
+    )
+
+
+def _images(images: Images, redactor: Redactor) -> ImageRegistry:
+    from kcibot.services.images import DockerImages  # noqa: PLC0415
+
+    login = _login(images.login, redactor) if images.login else None
+    seconds = images.timeout.total_seconds()
+    return DockerImages(images.engine, images.registry, images.prefix, seconds, login, images.network_mode)
+
+
+def _mailer(mail: Mail, redactor: Redactor) -> Mailer:
+    from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
+
+    imap = mail.imap
+    return SmtpMailer(
+        mail.host,
+        mail.port,
+        user=mail.user or "",
+        password=_read(mail.password, redactor),
+        security=MailSecurity(mail.security),
+        ca_file=str(mail.ca_file or ""),
+        timeout_seconds=mail.timeout.total_seconds(),
+        sent_folder=SentFolder(imap.host, imap.user, imap.password.reader(redactor), imap.folder, imap.port)
+        if imap
+        else None,
+        archive_url=mail.archive_url or "",
+    )
+
+
+def _read(secret: Secret | None, redactor: Redactor) -> Callable[[], str] | None:
+    return secret.reader(redactor) if secret else None
 
 
 def _login(login: Login, redactor: Redactor) -> Callable[[], tuple[str, str]]:

@@ -8,6 +8,7 @@ in between hears it again and answers once.
 import logging
 import shlex
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -61,8 +62,16 @@ class Call:
         return replace(outcome, changes=(*outcome.changes, entry))
 
 
+def nobody_posts(_network: str) -> bool:
+    """Every message that people can see has its place in the journal."""
+    return False
+
+
 class Dispatcher:
-    """Deals with one event at a time, in the order in which they were stored."""
+    """Deals with one event at a time, in the order in which they were stored.
+
+    `posting` says whether people on that network may see a message whose place is not in the journal yet.
+    """
 
     def __init__(self, world: World, engine: Engine, prefix: str = "!", name: str = "kcibot") -> None:
         self._world = world
@@ -70,13 +79,27 @@ class Dispatcher:
         self._prefix = prefix
         self._name = name
         self._refusals = Refusals()
+        self.posting: Callable[[str], bool] = nobody_posts
 
-    def handle(self, event: Incoming) -> None:
-        """Never raises for what people type; a bug is answered with a reference into the log."""
+    def handle(self, event: Incoming) -> bool:
+        """Never raises for what people type; a bug is answered with a reference into the log.
+
+        False if it is too early for the event, which is to be handled again: people may have answered a message whose
+        place is not recorded yet, as after a kill right behind the posting. Their vote must not be lost to that.
+        """
+        if self._too_early(event):
+            return False
         with self._world.lock:
             outcome = self._outcome(event)
             self._world.journal.commit([Settle(event), *outcome.changes, *self._reply(event, outcome.notice)])
         self._engine.wake(outcome.wake)
+        return True
+
+    def _too_early(self, event: Incoming) -> bool:
+        """In this order: what was posted when nobody was posting any more has its place in the journal."""
+        if event.target is None or not self.posting(event.place.network):
+            return False
+        return self._world.journal.message_key(event.target) is None
 
     def _outcome(self, event: Incoming) -> Outcome:
         person = self._world.people.resolve(event.place.network, event.identity)

@@ -2,13 +2,14 @@
 
 import logging
 import uuid
+from collections.abc import Iterable, Iterator
 
 from kcibot.core import asking
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.context import NotYet, StandStill, StepContext
 from kcibot.core.gate import Ask, AskState, moved
-from kcibot.core.journal import Change, EffectState, SaveRun, Say
+from kcibot.core.journal import Change, Effect, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Retry, Step, Wait
 from kcibot.core.run import (
@@ -255,7 +256,8 @@ class Driver:
                 self._journal.commit([SaveRun(run), audit, *self._card(run)])
                 return False
             key = f"run:{run.id}:{record.id}:{record.round}:broken:{self._world.clock.now().isoformat()}"
-            alert = self._world.everywhere(key, _alert(run, record, state, text), card_key(run))
+            effects = self._journal.effects(run.id, record.id, record.round).values()
+            alert = self._world.everywhere(key, _alert(run, record, state, text, effects), card_key(run))
             self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])
         return False
 
@@ -289,16 +291,24 @@ def card_changes(world: World, run: Run) -> tuple[Change, ...]:
     return (Say(f"run:{run.id}:answer", run.place, Notice(title, level, tuple(lines))),)
 
 
-def _alert(run: Run, record: StepRecord, state: StepState, text: str) -> Notice:
+def _alert(run: Run, record: StepRecord, state: StepState, text: str, effects: Iterable[Effect]) -> Notice:
     """What broke, what production is left with, and what can be done."""
+    is_gate = record.kind is StepKind.GATE
     what = "its outcome is unknown" if state is StepState.UNKNOWN else "failed"
-    done = [step.title for step in run.steps if step.state is StepState.DONE]
-    kind = "answer" if record.kind is StepKind.GATE else "step"
-    title = (
-        f"{run.title}: “{record.title}” {what}" if kind == "step" else f"{run.title}: “{record.title}” was not approved"
-    )
-    where = f"Done before it: {listed(done[-3:])}." if done else "Nothing had been done before it."
-    choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES
-    if record.kind is StepKind.GATE:
-        choices = CHOICES_GATE
-    return Notice(title, Level.ALERT, (text, where, choices.format(step=record.id)), mentions=(run.starter,))
+    title = f"{run.title}: “{record.title}” {'was not approved' if is_gate else what}"
+    choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES_GATE if is_gate else CHOICES
+    lines = (text, *_left_with(run, effects), choices.format(step=record.id))
+    return Notice(title, Level.ALERT, lines, mentions=(run.starter,))
+
+
+def _left_with(run: Run, effects: Iterable[Effect]) -> Iterator[str]:
+    """What has been done so far: the steps that acted, and what the broken one did before it broke."""
+    done = [step.title for step in run.steps if step.state is StepState.DONE and step.kind is StepKind.STEP]
+    yield f"Done before it: {listed(done)}." if done else "Nothing had been done before it."
+    known = list(effects)
+    acted = [effect.key for effect in known if effect.state is EffectState.DONE]
+    flying = [effect.key for effect in known if effect.state is EffectState.IN_FLIGHT]
+    if acted:
+        yield f"Done by this step itself: {listed(acted)}."
+    if flying:
+        yield f"Begun by this step, outcome unknown: {listed(flying)}."

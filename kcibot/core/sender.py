@@ -22,7 +22,17 @@ class Sender:
         self._outbox = outbox
         self._adapter = adapter
         self._stopping = threading.Event()
+        self._posting = True
         self._thread = threading.Thread(target=self._loop, name=f"sender-{adapter.network}", daemon=True)
+
+    @property
+    def network(self) -> str:
+        return self._adapter.network
+
+    @property
+    def posting(self) -> bool:
+        """Whether there may be a message that people see and whose place is not recorded: so it is after a start."""
+        return self._posting
 
     def start(self) -> None:
         self._thread.start()
@@ -51,6 +61,7 @@ class Sender:
     def send_some(self) -> int:
         """Deliver what is waiting; how many messages that was."""
         messages = self._outbox.undelivered(self._adapter.network)
+        self._posting = bool(messages)
         for message in messages:
             self._outbox.sent(message, self._deliver(message))
         return len(messages)

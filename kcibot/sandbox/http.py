@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -103,7 +104,7 @@ class Faults:
         return None
 
 
-class StandIn:
+class StandIn(ABC):
     """One HTTP server on a free loopback port, answering with `respond`, which subclasses provide.
 
     Every request is kept in `requests`. `faults` spoils chosen answers. Use it as a context manager, or call
@@ -117,8 +118,9 @@ class StandIn:
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
+    @abstractmethod
     def respond(self, request: Request) -> Response:
-        raise NotImplementedError
+        """What the real server would answer; called on a thread of the request's own."""
 
     @property
     def port(self) -> int:
