@@ -31,6 +31,7 @@ from kcibot.sdk import (
     Wait,
     Words,
     command,
+    digest,
     moment,
 )
 from kcibot_commands.plan import Part, Plan, plan
@@ -96,7 +97,8 @@ def draft(context: Context) -> Announcement:
 
 def preview(context: Context) -> Preview:
     settings, rendered = context.settings(AnnounceSettings), render(draft(context))
-    facts = {"to": list(settings.recipients), "subject": rendered.subject, "body": rendered.body}
+    # The body as its digest: the mail itself is shown, and who reads that it moved does not want it twice more.
+    facts = {"to": list(settings.recipients), "subject": rendered.subject, "body": digest(rendered.body)}
     head = (f"To: {', '.join(settings.recipients)}", f"Subject: {rendered.subject}", "")
     how = "!announce show numbers the lines, !announce edit NUMBER TEXT changes one."
     return Preview(facts, (*head, *rendered.body.splitlines(), how))
@@ -145,7 +147,8 @@ def wait_for_comments(context: Context) -> Done[None] | Wait:
     """The time that people have to comment, from the sending on, then production hours."""
     settings, now = context.settings(AnnounceSettings), context.clock.cautious_now()
     end = comment_window_end(_announced_at(context), settings.window, settings.counting)
-    end = max(end, _drafted(context, context.result(plan)).opens)  # nobody expects it before the announced time
+    if context.has_result(send_announcement):
+        end = max(end, _drafted(context, context.result(plan)).opens)  # nobody expects it before the announced time
     if now >= end and _opens(context, now) <= now:
         return Done("no hold stands", None)
     return Wait(_opens(context, max(now, end)), "comments, !hold REASON stops the release")

@@ -132,7 +132,9 @@ def look(context: Context, ref: BuildRef, state: Following) -> tuple[Seen, Follo
     builds = _newest_of_each(one for one in newest if one.upstream == ref or _by_hand(one, trigger, state))
     state = _named(state, builds)
     config = trigger.parameters.get("BUILD_CONFIG", "")
-    queued = sum(item.job == job and item.parameters.get("BUILD_CONFIG") == config for item in queue)
+    started = {one.queue_id for one in newest}  # what left the queue meanwhile is counted as a build
+    mine = [item for item in queue if item.job == job and item.parameters.get("BUILD_CONFIG") == config]
+    queued = sum(item.item_id not in started for item in mine)
     if len(newest) >= state.newest and newest[-1].started >= trigger.started:
         # The oldest build seen is younger than the trigger, so there may be more than were asked for.
         state = replace(state, newest=min(MOST, 2 * state.newest))

@@ -173,7 +173,7 @@ def overview(plan: Plan) -> Notice:
 def _plan(context: Context, parts: Mapping[str, Part], frozen_at: datetime, warnings: tuple[str, ...]) -> Plan:
     """Named after its first dated tag; one without any is named as if it were tagged."""
     settings, run = context.settings(ReleaseSettings), context.run
-    named = [part.tag or part.previous for part in parts.values() if versions.CoreTag.parse(part.tag)]
+    named = [part.tag for part in parts.values() if versions.CoreTag.parse(part.tag)]
     taken = [part.previous for part in parts.values()]
     name = named[0] if named else versions.next_core_tag(taken, frozen_at.date())
     frozen = digest({part.component: [part.release, part.tag] for part in parts.values()})[:16]
@@ -270,13 +270,21 @@ def _head(branches: Mapping[str, str], branch: str, name: str) -> str:
 
 
 def _previous(component: Component, tags: tuple[TagRef, ...], production: str, at: datetime) -> str:
-    """The release that is in production: its tag is on that very commit; a newer name may be a slip of the past."""
-    names = [tag.name for tag in tags if tag.target == production] or [tag.name for tag in tags]
-    if component.tags is TagStyle.DATED:
-        latest = versions.latest_core_tag(names, at.date())
-        return latest.name if latest else ""
-    newest = versions.latest_version(names, at.date())
-    return newest.text if newest else ""
+    """The release that is in production: its tag is on that very commit; a newer name may be a slip of the past.
+
+    Dates still to come are slips too (`kernelci-20190910`), but such a tag is believed where there is no other.
+    """
+    here, every = [tag.name for tag in tags if tag.target == production], [tag.name for tag in tags]
+    for names, not_after in ((here, at.date()), (here, None), (every, at.date())):
+        if component.tags is TagStyle.DATED:
+            dated = versions.latest_core_tag(names, not_after)
+            name = dated.name if dated else ""
+        else:
+            newest = versions.latest_version(names, not_after)
+            name = newest.text if newest else ""
+        if name:
+            return name
+    return ""
 
 
 def _causes(look: _Look, old: str, new: str) -> Mapping[str, str]:

@@ -81,6 +81,12 @@ def test_the_previous_release_is_the_tag_on_the_production_branch_not_the_newest
     assert previous["jenkins"] == "kernelci-20261109"
 
 
+def test_a_release_that_was_tagged_with_a_wrong_date_is_still_the_previous_one(place: Kernelci) -> None:
+    place.git("core", "tag", "--delete", "kernelci-20261116")
+    place.git("core", "tag", "kernelci-20270116", PRODUCTION)
+    assert part(place, "core").previous == "kernelci-20270116"
+
+
 def test_a_version_that_was_released_is_bumped_on_top_of_the_development_branch(place: Kernelci) -> None:
     bench = place.bench()
     backend = planned(bench).part("backend")
