@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from kcibot.sdk import (
     Call,
@@ -19,14 +20,22 @@ from kcibot.sdk import (
     Step,
     StepState,
     UserError,
+    Wait,
     command,
     listed,
 )
 from kcibot_commands.deploy import DeploySettings, command_preview, deploy_backend, deploy_frontend, run_playbook
-from kcibot_commands.images import PushedImages, push_images
+from kcibot_commands.images import DIGESTS
 from kcibot_commands.jobs import apply_job_definitions, old_definitions, write_back
 from kcibot_commands.plan import SHORT, Plan, ReleaseSettings, plan
-from kcibot_commands.production import open_production, push_core, take_production_lock
+from kcibot_commands.production import (
+    LOCK,
+    PRODUCTION,
+    open_production,
+    push_core,
+    take_lock,
+    take_production_lock,
+)
 from kcibot_commands.rules import versions
 from kcibot_commands.rules.problem import worded
 
@@ -55,6 +64,17 @@ class RollbackArgs:
     title: str
     branches: Mapping[str, Move] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+
+
+# ---- the lock --------------------------------------------------------------------------------------------------
+
+
+def take_over_lock(context: Context) -> Done[None] | Wait:
+    """Take the lock over from the release that is rolled back: it has ended, with production not in order."""
+    standing = context.recall(LOCK).get(PRODUCTION)
+    if isinstance(standing, dict) and standing.get("run") == context.args(RollbackArgs).run:
+        context.forget(LOCK, PRODUCTION)
+    return take_lock(context)
 
 
 # ---- branches --------------------------------------------------------------------------------------------------
@@ -165,7 +185,7 @@ def definitions_back(context: Context) -> Done[None]:
 ROLLBACK = Procedure(
     "rollback",
     Gate("rollback", "Roll production back"),
-    take_production_lock,
+    Step(take_production_lock.id, take_production_lock.title, take_over_lock, type(None), limit=timedelta(days=2)),
     Step("branches-back", "Production branches back", branches_back, type(None), preview=branches_preview),
     Step("definitions-back", "Job definitions back", definitions_back, type(None), preview=definitions_preview),
     Step("deployments-back", "Deployments back", deployments_back, type(None), preview=deployments_preview),
@@ -179,6 +199,8 @@ def release_rollback(call: Call) -> Outcome:
     """Undo what the last release did to production, as far as it can be undone; the monitor stays as it is."""
     for run in call.world.journal.runs(50):
         if run.procedure == "release" and run.step(plan.id).value is not None:
+            if not run.ended:
+                raise UserError(f"{run.title} is under way: !release abort REASON ends it, then it can be rolled back")
             args = _undoable(call, run)
             if args.branches or args.images:
                 return call.start(ROLLBACK, f"Rollback of {run.title}", args)
@@ -191,6 +213,11 @@ def _undoable(call: Call, run: Run) -> RollbackArgs:
     frozen = codec.load(Plan, run.step(plan.id).value)
     done = {step.id for step in run.steps if step.state is StepState.DONE}
     moved = [part for part in frozen.parts.values() if part.changed and MOVERS.get(part.component) in done]
-    branches = {part.component: Move(part.production, part.release) for part in moved}
-    pushed = codec.load(PushedImages, run.step(push_images.id).value).before if push_images.id in done else {}
-    return RollbackArgs(run.id, run.title, branches, pushed)
+    branches = {part.component: Move(part.base or part.production, part.release) for part in moved}
+    return RollbackArgs(run.id, run.title, branches, _replaced(call.world.journal.recall(DIGESTS).get(str(run.id))))
+
+
+def _replaced(recorded: object) -> Mapping[str, str]:
+    """Image -> digest before the release, of every image that it pushed, also if it did not push them all."""
+    before = recorded.get("before") if isinstance(recorded, dict) else None
+    return {str(name): str(digest) for name, digest in before.items()} if isinstance(before, dict) else {}

@@ -18,6 +18,8 @@ from kcibot.sdk import (
     listed,
     span,
 )
+from kcibot_commands.monitor_flags import MONITOR, PAUSED
+from kcibot_commands.production import LOCK, PRODUCTION
 
 NONE = 0
 """No run number was given: the release is meant, or the only run there is."""
@@ -63,8 +65,26 @@ def release_amend(call: Call, *, run: int = NONE) -> Outcome:
 
 @command("release abort", role="operator", example="!release abort a boot regression")
 def release_abort(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
-    """End the run where it is."""
-    return call.engine.abort(_run(call, run), call.person, reason)
+    """End the run where it is, and say what it leaves behind."""
+    chosen = _run(call, run)
+    outcome = call.engine.abort(chosen, call.person, reason)
+    left = _left_behind(call, chosen)
+    if not left:
+        return outcome
+    told = call.world.everywhere(f"run:{chosen.id}:left", Notice(f"{chosen.title} leaves behind", Level.ALERT, left))
+    return Outcome(outcome.notice, (*outcome.changes, *told), outcome.wake)
+
+
+def _left_behind(call: Call, run: Run) -> tuple[str, ...]:
+    """What stays as the run made it: nobody but people can tell whether production is in order."""
+    recall = call.world.journal.recall
+    lines = []
+    lock, pause = recall(LOCK).get(PRODUCTION), recall(PAUSED).get(MONITOR)
+    if isinstance(lock, dict) and lock.get("run") == run.id:
+        lines.append("Production stays locked: !release rollback undoes what was done, !unlock opens it as it is.")
+    if isinstance(pause, dict) and pause.get("run") == run.id:
+        lines.append("The monitor stays paused: !monitor resume enables it again.")
+    return tuple(lines)
 
 
 @command("release history", role="observer")

@@ -6,11 +6,11 @@ from datetime import datetime
 from kcibot.core.access import Person
 from kcibot.core.card import card, card_key
 from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, Vote, may_vote, standing
-from kcibot.core.journal import Change, SaveAsk, SaveRun, SaveVote
-from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure
+from kcibot.core.journal import Change, EffectState, SaveAsk, SaveRun, SaveVote
+from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure, Step
 from kcibot.core.prompt import prompt
-from kcibot.core.run import SETTLED, Run, StepKind, StepState, again, broken, settled
-from kcibot.core.wording import listed
+from kcibot.core.run import SETTLED, Run, StepKind, StepRecord, StepState, again, broken, covered_by, settled
+from kcibot.core.wording import listed, moment
 from kcibot.core.world import World
 from kcibot.errors import PermissionDenied, UserError
 
@@ -30,8 +30,9 @@ def shown_by(gate: Gate, procedure: Procedure, context: Context) -> tuple[dict[s
     if about.facts or about.display:
         facts[gate.id] = about.facts
         lines.extend(about.display)
-    for step in procedure.covered_by(gate.id):
-        if not _to_come(context.run, step.id):
+    for record in covered_by(context.run, gate.id):
+        step = procedure.item(record.id)
+        if record.state in SETTLED or not isinstance(step, Step):
             continue
         needed = step.needed(context)
         if not needed.needed:
@@ -43,14 +44,6 @@ def shown_by(gate: Gate, procedure: Procedure, context: Context) -> tuple[dict[s
             lines.append(f"For “{step.title}”:")
             lines.extend(f"  {line}" for line in preview.display)
     return facts, lines
-
-
-def covering_gate(procedure: Procedure, step_id: str) -> Gate | None:
-    """The gate after which that step comes, if there is one."""
-    for item in procedure:
-        if isinstance(item, Gate) and any(step.id == step_id for step in procedure.covered_by(item.id)):
-            return item
-    return None
 
 
 def opened(world: World, run: Run, step_id: str, request: GateRequest) -> tuple[Run, list[Change]]:
@@ -83,7 +76,7 @@ def _expiry(policy: GatePolicy, now: datetime) -> datetime | None:
 
 def _asked(world: World, run: Run, step_id: str, ask: Ask) -> Run:
     """The step waits for people. It has not begun: what it does is compared with the world once more before it does."""
-    text = f"waiting for {world.policy(ask.gate_id).role} (!approve {ask.code})"
+    text = f"waiting for an answer ({world.policy(ask.gate_id).role}): !approve {ask.code}"
     return run.with_step(step_id, state=StepState.WAITING, wake_at=ask.expires_at, text=text, started_at=None)
 
 
@@ -91,13 +84,17 @@ def voted(world: World, ask: Ask, person: Person, network: str, choice: Choice, 
     """Count a vote. Raises PermissionDenied if it does not count, UserError if the asking is over."""
     run = world.journal.run(ask.run_id)
     policy = world.policy(ask.gate_id)
+    now = world.clock.now()
+    if run.ended:
+        raise UserError(f"{run.title} has ended")
     if ask.state is not AskState.OPEN:
         raise UserError(f"“{ask.title}” {NO_LONGER[ask.state]}")
-    refusal = "" if choice is Choice.OVERRIDE else may_vote(policy, world.people, person, run.starter)
+    refusal = may_vote(policy, world.people, person, run.starter, choice)
     if refusal:
         raise PermissionDenied(refusal)
-    now = world.clock.now()
-    if policy.hours and not policy.hours.is_open(now):
+    if ask.expires_at and now >= ask.expires_at:
+        raise UserError(f"“{ask.title}” {NO_LONGER[AskState.EXPIRED]}; it is asked anew when the run goes on")
+    if choice is not Choice.OVERRIDE and policy.hours and not policy.hours.is_open(now):
         raise UserError(f"“{ask.title}” is decided in production hours only")
     vote = Vote(ask.run_id, ask.gate_id, ask.ask, person.id, network, choice, now, reason)
     others = tuple(v for v in world.journal.votes(ask) if (v.person, v.network) != (person.id, network))
@@ -111,7 +108,9 @@ def withdrawn(world: World, ask: Ask, person: Person, network: str) -> list[Chan
     mine = [v for v in world.journal.votes(ask) if v.person == person.id and v.network == network and not v.withdrawn]
     if not mine:
         raise UserError("you have no vote there to withdraw")
-    if ask.state not in {AskState.OPEN, AskState.APPROVED} or not _nothing_begun(world, run, ask):
+    if ask.state not in {AskState.OPEN, AskState.APPROVED}:
+        raise UserError(f"“{ask.title}” {NO_LONGER[ask.state]}")
+    if run.ended or (ask.state is AskState.APPROVED and _has_begun(world, run, ask)):
         raise UserError("it is too late to withdraw: what was approved has begun. !release pause or !stop holds it")
     gone = replace(mine[0], withdrawn=True)
     votes = tuple(gone if v is mine[0] else v for v in world.journal.votes(ask))
@@ -123,7 +122,7 @@ def withdrawn(world: World, ask: Ask, person: Person, network: str) -> list[Chan
 def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Change]:
     """The asking and its run as the votes now have it."""
     now = world.clock.now()
-    have = standing(world.policy(ask.gate_id), votes)
+    have = standing(world.policy(ask.gate_id), world.people, run.starter, votes)
     ask = replace(ask, state=have.state)
     step_id = step_of(ask)
     match have.state:
@@ -161,14 +160,28 @@ def step_of(ask: Ask) -> str:
     return ask.gate_id.partition(":")[2] or ask.gate_id
 
 
-def _nothing_begun(world: World, run: Run, ask: Ask) -> bool:
-    procedure = world.registry.procedure(run.procedure)
-    covered = [step.id for step in procedure.covered_by(ask.gate_id)] or [step_of(ask)]
-    return all(run.step(i).state in {StepState.PENDING, StepState.WAITING} for i in covered if _to_come(run, i))
+def lapsed(world: World, run: Run, ask: Ask) -> str:
+    """Why an approval that was given is good no longer, as a clause; empty if it is."""
+    now = world.clock.now()
+    if ask.expires_at and now >= ask.expires_at:
+        return f"it was good until {moment(ask.expires_at, now)}"
+    have = standing(world.policy(ask.gate_id), world.people, run.starter, world.journal.votes(ask))
+    return "" if have.state is AskState.APPROVED else "those who gave it may not give it any more"
 
 
-def _to_come(run: Run, step_id: str) -> bool:
-    return any(step.id == step_id and step.state not in SETTLED for step in run.steps)
+def _has_begun(world: World, run: Run, ask: Ask) -> bool:
+    """Whether a step has acted, or is acting, by leave of that very approval."""
+    steps = covered_by(run, ask.gate_id) or (run.step(step_of(ask)),)
+    return any(step.kind is StepKind.STEP and _acted(world, run, step, ask.opened_at) for step in steps)
+
+
+def _acted(world: World, run: Run, step: StepRecord, since: datetime) -> bool:
+    if step.state is StepState.RUNNING or (step.state is StepState.WAITING and step.started_at):
+        return True
+    if step.state is StepState.DONE and step.ended_at and step.ended_at >= since:
+        return True
+    effects = world.journal.effects(run.id, step.id, step.round).values()
+    return any(e.state in {EffectState.DONE, EffectState.IN_FLIGHT} and e.at >= since for e in effects)
 
 
 def gate_request(gate: Gate, procedure: Procedure, context: Context) -> GateRequest | None:

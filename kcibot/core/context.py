@@ -1,5 +1,6 @@
 """What a step is given while it runs: above all `effect`, the only way in which it changes the world."""
 
+import logging
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -15,6 +16,8 @@ from kcibot.core.procedure import ARRIVES_WITHIN, Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
 from kcibot.core.world import BOT, World
 from kcibot.errors import Aborted, KcibotError, OutcomeUnknown, PermanentError, TransientError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -93,11 +96,12 @@ class StepContext:
                 return self._record(key, proof.value, "found done")
             if self.clock.cautious_now() < known.until:
                 raise NotYet(known.until, f"“{key}” was begun and has not happened so far; I look again")
-        self._safe_point()
-        journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT, late=late))])
+        self._take_off(key, late)
         try:
-            return self._record(key, act(), "done")
+            value = act()
         except OutcomeUnknown as error:
+            # what was sent may arrive late from now on, however long ago it was begun
+            journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT, late=late))])
             proof = self._proof(probe, str(error))
             if isinstance(proof, Happened):
                 return self._record(key, proof.value, "found done")
@@ -108,6 +112,8 @@ class StepContext:
         except Aborted as error:
             self._refused(key)
             raise StandStill from error
+        # outside of the `try`: if it cannot be recorded now, it has happened all the same
+        return self._record(key, value, "done")
 
     def keep(self, key: str, look: Callable[[], E]) -> E:
         """See `procedure.Context.keep`."""
@@ -123,9 +129,16 @@ class StepContext:
         if self.clock.steady() - self._shown_at < CARD_SECONDS:
             return
         self._shown_at = self.clock.steady()
+        try:
+            self._show(text, progress)
+        except KcibotError as error:
+            # it is called in the middle of an effect, which must not be taken for refused
+            log.warning("run %s: progress was not shown: %s", self.run.id, error)
+
+    def _show(self, text: str, progress: Progress | None) -> None:
         with self._world.lock:
             run = self._world.journal.run(self.run.id)
-            if not run.ended and self._world.registry.procedure(run.procedure).card:
+            if not run.ended and self._world.has_card(run):
                 notice = card(run, self.clock.now(), progress, text)
                 self._world.journal.submit(self._world.everywhere(card_key(run), notice))
 
@@ -177,6 +190,12 @@ class StepContext:
         except KcibotError as error:
             raise OutcomeUnknown(f"{story}; I cannot tell whether it happened: {error}") from error
 
-    def _safe_point(self) -> None:
-        if self.cancellation.standing or self._world.journal.run(self.run.id).holds:
-            raise StandStill
+    def _take_off(self, key: str, late: timedelta) -> None:
+        """Begin, unless people have decided otherwise: what they decide from now on finds the effect in flight."""
+        with self._world.lock:
+            run = self._world.journal.run(self.run.id)
+            now = run.current
+            mine = now is not None and (now.id, now.round) == (self._step_id, self._round)
+            if self.cancellation.standing or run.holds or run.ended or not mine:
+                raise StandStill
+            self._world.journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT, late=late))])

@@ -176,6 +176,9 @@ class Dispatcher:
         if ask is None or choice is None:
             return Outcome()
         if event.kind is EventKind.REACTION_REMOVED:
+            voted = {vote.person for vote in self._world.journal.votes(ask) if not vote.withdrawn}
+            if person.id not in voted:
+                return Outcome()  # it was no vote, and is not worth a line
             return self._engine.withdraw(ask, person, event.place.network)
         if not person.id:
             raise PermissionDenied(f"I do not know {event.nick}, so the reaction on “{ask.title}” counts for nothing")

@@ -19,11 +19,13 @@ from kcibot.core.run import (
     StepKind,
     StepRecord,
     StepState,
+    again,
     anew,
     begun,
     broken,
     ended,
     failed_for_now,
+    gate_of,
     looked_at_again,
     settled,
     waiting,
@@ -34,11 +36,14 @@ from kcibot.errors import KcibotError, OutcomeUnknown, TransientError
 
 log = logging.getLogger(__name__)
 
+AMENDING = "amend"
+"""The gate of a procedure that can be given new commits."""
 CHOICES = (
     "!release retry tries again, !release skip {step} REASON goes on without it, "
-    "!release amend freezes new commits, !release abort REASON ends the run."
+    "{amend}!release abort REASON ends the run."
 )
-CHOICES_GATE = "!release retry asks again, !release amend freezes new commits, !release abort REASON ends the run."
+CHOICES_GATE = "!release retry asks again, {amend}!release abort REASON ends the run."
+CHOICE_AMEND = "!release amend freezes new commits, "
 CHOICES_UNKNOWN = (
     "Look for yourselves. !release skip {step} REASON if it happened, !release retry {step} --not-done if it did not, "
     "!release retry {step} lets me look again."
@@ -69,10 +74,10 @@ class Driver:
             return self._end()
         if run.holds or step.state in BROKEN or self._waits(step):
             return False
-        procedure = self._world.registry.procedure(run.procedure)
-        item = procedure.item(step.id)
-        if item is None:
-            return self._broke(step, StepState.FAILED, f"{run.procedure} has no such step any more")
+        procedure = self._world.registry.procedures.get(run.procedure)
+        item = procedure.item(step.id) if procedure else None
+        if procedure is None or item is None:
+            return self._broke(step, StepState.FAILED, f"this version has no such step of {run.procedure} any more")
         return self._guarded(run, procedure, item, step)
 
     def _guarded(self, run: Run, procedure: Procedure, item: Gate | Step[object], step: StepRecord) -> bool:
@@ -90,9 +95,9 @@ class Driver:
         except TransientError as error:
             return self._failed_for_now(item, step, str(error))
         except KcibotError as error:
-            return self._broke(step, StepState.FAILED, str(error))
+            return self._broke(step, self._how_it_broke(run, step), str(error))
         except Exception as error:  # noqa: BLE001 (a bug in a step must end in the channel, not in a dead thread)
-            return self._broke(step, StepState.FAILED, self._logged(error))
+            return self._broke(step, self._how_it_broke(run, step), self._logged(error))
 
     def _waits(self, step: StepRecord) -> bool:
         if step.state is not StepState.WAITING:
@@ -141,35 +146,45 @@ class Driver:
 
     def _untouched(self, run: Run, record: StepRecord) -> bool:
         """Whether the step has done nothing yet, so that what was approved of it can be compared with the world."""
-        if record.state is StepState.RUNNING or (record.state is StepState.WAITING and record.started_at):
-            return False
+        if record.state is StepState.WAITING and record.started_at and not record.failures:
+            return False  # it looks again and again, and was compared before its first look
         effects = self._journal.effects(run.id, record.id, record.round).values()
         return not any(effect.state in {EffectState.DONE, EffectState.IN_FLIGHT} for effect in effects)
 
     def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
         """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
-        gate = asking.covering_gate(procedure, step.id)
-        if gate is None or not any(record.id == gate.id for record in run.steps):
+        gate_id = gate_of(run, step.id)
+        ask = self._journal.ask(run.id, gate_id) if gate_id else None
+        approved = ask is not None and ask.state is AskState.APPROVED
+        gate = procedure.item(gate_id)
+        if not gate_id or (not approved and isinstance(gate, Gate) and not gate.when(context).needed):
             return True
-        ask = self._journal.ask(run.id, gate.id)
-        shown = ask.facts.get(step.id, {}) if ask and ask.state is AskState.APPROVED else {}
+        shown = ask.facts.get(step.id, {}) if ask and approved else {}
         changed = moved(shown, step.preview(context).facts)  # type: ignore[arg-type]  # facts of a step are a mapping
-        if changed:
-            self._void(gate, ask, step, changed)
-        return not changed
+        lapsed = asking.lapsed(self._world, run, ask) if ask and approved else ""
+        if changed or lapsed:
+            self._void(run.step(gate_id), ask, run.step(step.id), lapsed, changed)
+        return not changed and not lapsed
 
-    def _void(self, gate: Gate, ask: Ask | None, step: Step[object], changed: tuple[str, ...]) -> None:
+    def _void(
+        self, gate: StepRecord, ask: Ask | None, record: StepRecord, lapsed: str, changed: tuple[str, ...]
+    ) -> None:
+        """The gate asks again before the step, which counts as not begun."""
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            changes: list[Change] = [SaveRun(anew(run, gate.id))]
+            if run.ended or run.current != record:
+                return
+            changes: list[Change] = [SaveRun(again(anew(run, gate.id), record.id))]
             if ask:
-                title = f"{run.title}: the approval of “{ask.title}” is void, because what it showed has changed"
-                lines = tuple(f"{step.title}, {line}" for line in changed)
+                why = lapsed or "what it showed has changed"
+                title = f"{run.title}: the approval of “{ask.title}” is void, because {why}"
+                lines = tuple(f"{record.title}, {line}" for line in changed)
                 alert = Notice(title, Level.ALERT, lines, mentions=(run.starter,))
                 changes += asking.closed(self._world, run, ask, AskState.VOID)
                 changes += self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run))
             subject = f"{run.title}: {gate.title}"
-            self._journal.commit([*changes, self._world.audit(BOT, "void", subject, moved=list(changed))])
+            audit = self._world.audit(BOT, "void", subject, moved=list(changed), lapsed=lapsed)
+            self._journal.commit([*changes, audit])
 
     def _request(self, run: Run, step: Step[object], context: StepContext) -> GateRequest | None:
         """The gate that the step wants of its own, unless it was approved for these very facts."""
@@ -179,7 +194,8 @@ class Driver:
         gate_id = f"{request.gate_id}:{step.id}"
         facts = {step.id: request.preview.facts}
         ask = self._journal.ask(run.id, gate_id)
-        if ask and ask.state is AskState.APPROVED and not moved(ask.facts, facts):
+        approved = ask is not None and ask.state is AskState.APPROVED
+        if ask and approved and not moved(ask.facts, facts) and not asking.lapsed(self._world, run, ask):
             return None
         return GateRequest(gate_id, request.title, Preview(facts, request.preview.display))
 
@@ -202,7 +218,7 @@ class Driver:
             return self._settle(record, StepState.DONE, end.text, self._journal.codec.dump(end.value))
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.ended or run.step(record.id).state not in {StepState.RUNNING, StepState.WAITING}:
+            if _over(run, record) or run.step(record.id).state not in {StepState.RUNNING, StepState.WAITING}:
                 return False
             run = waiting(run, record.id, end.text, end.until, self._world.clock.now(), end.memory)
             self._journal.commit([SaveRun(run), *self._card(run)])
@@ -211,7 +227,7 @@ class Driver:
     def _look_again(self, record: StepRecord, wait: NotYet) -> bool:
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if not run.ended:
+            if not _over(run, record):
                 run = looked_at_again(run, record.id, str(wait), wait.until)
                 self._journal.commit([SaveRun(run), *self._card(run)])
         return False
@@ -221,7 +237,7 @@ class Driver:
     def _settle(self, record: StepRecord, state: StepState, text: str, value: object = None) -> bool:
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.ended or run.step(record.id).state in SETTLED:
+            if _over(run, record):
                 return not run.ended
             if state is StepState.NOT_NEEDED and run.current != record:
                 return True
@@ -235,9 +251,11 @@ class Driver:
         retry = item.retry if isinstance(item, Step) else Retry()
         with self._world.lock:
             run = self._journal.run(self._run_id)
+            if _over(run, record):
+                return False
             failures = run.step(record.id).failures + 1
-            if failures >= retry.attempts or not self._world.registry.procedure(run.procedure).card:
-                return self._broke(record, StepState.FAILED, text)
+            if failures >= retry.attempts or not self._world.has_card(run):
+                return self._broke(record, self._how_it_broke(run, record), text)
             wake_at = self._world.clock.now() + retry.wait(failures)
             run = failed_for_now(run, record.id, f"{text} (I try again)", wake_at)
             self._journal.commit([SaveRun(run), *self._card(run)])
@@ -247,11 +265,11 @@ class Driver:
         """People decide what next; but of a run that was only to answer, the error is the answer."""
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if run.ended:
+            if _over(run, record):
                 return False
             run = broken(run, record.id, state, text)
             audit = self._world.audit(BOT, f"step {state.value}", f"{run.title}: {record.title}", text=text)
-            if not self._world.registry.procedure(run.procedure).card:
+            if not self._world.has_card(run):
                 run = ended(run, self._world.clock.now(), text)
                 self._journal.commit([SaveRun(run), audit, *self._card(run)])
                 return False
@@ -261,13 +279,20 @@ class Driver:
             self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])
         return False
 
+    def _how_it_broke(self, run: Run, record: StepRecord) -> StepState:
+        """An effect that was begun and not settled makes the outcome unknown, whatever went wrong around it."""
+        effects = self._journal.effects(run.id, record.id, record.round).values()
+        flying = any(effect.state is EffectState.IN_FLIGHT for effect in effects)
+        return StepState.UNKNOWN if flying else StepState.FAILED
+
     def _end(self) -> bool:
         with self._world.lock:
             run = self._journal.run(self._run_id)
-            if not run.ended:
-                run = ended(run, self._world.clock.now())
-                audit = self._world.audit(BOT, "run succeeded", run.title, run=run.id)
-                self._journal.commit([SaveRun(run), audit, *self._card(run)])
+            if run.ended or run.current:
+                return not run.ended
+            run = ended(run, self._world.clock.now())
+            audit = self._world.audit(BOT, "run succeeded", run.title, run=run.id)
+            self._journal.commit([SaveRun(run), audit, *self._card(run)])
         return False
 
     def _card(self, run: Run) -> tuple[Change, ...]:
@@ -279,9 +304,15 @@ class Driver:
         return f"something went wrong that I did not expect ({type(error).__name__}); the log has it under {reference}"
 
 
+def _over(run: Run, record: StepRecord) -> bool:
+    """Whether people decided meanwhile: the run has ended, the step is settled, or it is to begin anew."""
+    now = run.step(record.id)
+    return run.ended or now.state in SETTLED or now.round != record.round
+
+
 def card_changes(world: World, run: Run) -> tuple[Change, ...]:
     """Show the run as it stands now: its card, or for a run without one its answer once there is one."""
-    if world.registry.procedure(run.procedure).card:
+    if world.has_card(run):
         return world.everywhere(card_key(run), card(run, world.clock.now()))
     last = run.current or run.steps[-1]
     if not last.text or not (run.ended or last.state in BROKEN):
@@ -297,7 +328,8 @@ def _alert(run: Run, record: StepRecord, state: StepState, text: str, effects: I
     what = "its outcome is unknown" if state is StepState.UNKNOWN else "failed"
     title = f"{run.title}: “{record.title}” {'was not approved' if is_gate else what}"
     choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES_GATE if is_gate else CHOICES
-    lines = (text, *_left_with(run, effects), choices.format(step=record.id))
+    amend = CHOICE_AMEND if any(step.id == AMENDING for step in run.steps) else ""
+    lines = (text, *_left_with(run, effects), choices.format(step=record.id, amend=amend))
     return Notice(title, Level.ALERT, lines, mentions=(run.starter,))
 
 

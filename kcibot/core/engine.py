@@ -40,6 +40,9 @@ from kcibot.errors import UserError
 log = logging.getLogger(__name__)
 
 LAST_WORDS_SECONDS = 5.0
+UNANSWERED = frozenset({AskState.OPEN})
+ANSWERED = frozenset({AskState.OPEN, AskState.APPROVED})
+"""What begins anew asks anew: an approval was for what was done then."""
 
 
 class Engine:
@@ -58,8 +61,12 @@ class Engine:
     def start(
         self, procedure: Procedure, person: Person, place: Place, title: str = "", args: object = None
     ) -> Outcome:
-        """A new run of that procedure. Its steps are recorded now, so that a later version of the bot keeps to them."""
+        """A new run of that procedure, in the configured order.
+
+        Its steps are recorded now, so that a later version of the bot keeps to them.
+        """
         now = self._world.clock.now()
+        procedure = self._world.registry.procedures.get(procedure.name, procedure)
         steps = tuple(
             StepRecord(item.id, item.title, StepKind.GATE if isinstance(item, Gate) else StepKind.STEP)
             for item in procedure
@@ -112,8 +119,9 @@ class Engine:
         effects: tuple[Change, ...] = ()
         if not_done:
             effects = tuple(_refused(e) for e in self._world.journal.effects_in_flight(run.id) if e.step_id == step_id)
-        fresh = step.state in SETTLED or step.kind is StepKind.GATE
-        effects += tuple(self._voided(run, step_id))
+        # a step that was skipped in doubt is looked at again before it acts
+        fresh = step.kind is StepKind.GATE or (step.state in SETTLED and not self._in_doubt(run, step))
+        effects += tuple(self._voided(run, step_id, ANSWERED if fresh else UNANSWERED))
         run = anew(run, step_id) if fresh else again(run, step_id)
         audit = self._world.audit(person.id, "retry", f"{run.title}: {step.title}", not_done=not_done)
         return self._changed(run, audit, *effects)
@@ -129,7 +137,8 @@ class Engine:
             raise UserError(f"“{step.title}” is acting now; try again, or !stop it first")
         now = self._world.clock.now()
         run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}")
-        return self._changed(run, self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason))
+        audit = self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason)
+        return self._changed(run, audit, *self._voided(run, step_id))
 
     def abort(self, run: Run, person: Person, reason: str) -> Outcome:
         """The run ends where it is; the outcome says what was done and what stays as it is."""
@@ -148,9 +157,14 @@ class Engine:
     def amend(self, run: Run, person: Person) -> Outcome:
         """A new revision: every step is looked at again, and those that find nothing left to do say so."""
         current = run.current
-        if current and current.state is StepState.RUNNING:
+        if current and current.state is StepState.RUNNING and run.id in self._driving:
             raise UserError(f"“{current.title}” is acting now; !release pause first")
-        voided = self._voided(run)
+        if current and (doubt := self._in_doubt(run, current)):
+            raise UserError(
+                f"whether “{doubt[0]}” has happened is not known yet: !release retry {current.id} lets me look, "
+                f"!release skip {current.id} REASON if it happened, !release retry {current.id} --not-done if it did not"
+            )
+        voided = self._voided(run, states=ANSWERED)
         run = replace(run, revision=run.revision + 1)
         for step in run.steps:
             run = anew(run, step.id)
@@ -168,11 +182,19 @@ class Engine:
                     self._driving[run_id] = True
                     continue
                 self._driving[run_id] = False
-            threading.Thread(target=self._drive, args=(run_id,), name=f"run-{run_id}").start()
+            threading.Thread(target=self._drive, args=(run_id,), name=f"run-{run_id}", daemon=True).start()
 
     def resume(self) -> None:
-        """After a start: go on with every run that has not ended."""
-        self.wake(tuple(run.id for run in self._world.journal.open_runs()))
+        """After a start: go on with every run that has not ended.
+
+        Whoever began what is in flight lived until just now, for all that is known: it may arrive late from now on.
+        """
+        journal, now = self._world.journal, self._world.clock.now()
+        runs = journal.open_runs()
+        flying = [effect for run in runs for effect in journal.effects_in_flight(run.id)]
+        if flying:
+            journal.commit([SaveEffect(replace(e, at=now, until=now + (e.until - e.at))) for e in flying])
+        self.wake(tuple(run.id for run in runs))
 
     def tick(self) -> None:
         """Go on with the runs that have something to do, and remind of gates that nobody answers."""
@@ -224,6 +246,8 @@ class Engine:
             if policy.hours and not policy.hours.is_open(now):
                 continue
             with self._world.lock:
+                if self._world.journal.ask(ask.run_id, ask.gate_id) != ask:
+                    continue  # answered meanwhile
                 run = self._world.journal.run(ask.run_id)
                 notice = reminder(run, ask, policy, self._world.people, now)
                 key = f"{ask.message_key}:reminder:{now.isoformat()}"
@@ -235,15 +259,23 @@ class Engine:
     def _changed(self, run: Run, *more: Change) -> Outcome:
         return Outcome(changes=(SaveRun(run), *more, *card_changes(self._world, run)), wake=(run.id,))
 
-    def _voided(self, run: Run, step_id: str = "") -> list[Change]:
-        """Close what the run, or that step of it, is still asking."""
-        mine = [ask for ask in self._world.journal.open_asks() if ask.run_id == run.id]
+    def _in_doubt(self, run: Run, step: StepRecord) -> list[str]:
+        """Effects of the step's present round that were begun, and may or may not have happened."""
+        effects = self._world.journal.effects(run.id, step.id, step.round)
+        return [key for key, effect in effects.items() if effect.state is EffectState.IN_FLIGHT]
+
+    def _voided(self, run: Run, step_id: str = "", states: frozenset[AskState] = UNANSWERED) -> list[Change]:
+        """Close what the run, or that step of it, is asking or was told."""
+        mine = [ask for ask in self._world.journal.asks(run.id) if ask.state in states]
         asks = [ask for ask in mine if step_id in {"", ask.gate_id, asking.step_of(ask)}]
         return [change for ask in asks for change in asking.closed(self._world, run, ask, AskState.VOID)]
 
     def _cancel(self, run_id: int) -> Cancel:
         with self._mutex:
-            return self._cancels.setdefault(run_id, Cancel())
+            cancel = self._cancels.setdefault(run_id, Cancel())
+            if self._closing:
+                cancel.stand_still()
+            return cancel
 
     def _step(self, run: Run, step_id: str) -> StepRecord:
         try:

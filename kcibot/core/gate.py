@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kcibot.core.access import People, Person
+from kcibot.core.access import BREAK_GLASS, People, Person
 from kcibot.core.digest import digest
 from kcibot.core.hours import Hours
 
 CODE_LENGTH = 6
+SHOWN_LENGTH = 120
 
 
 class StarterVote(StrEnum):
@@ -109,8 +110,10 @@ class Standing:
         return AskState.APPROVED if self.overridden_by or self.missing == 0 else AskState.OPEN
 
 
-def may_vote(policy: GatePolicy, people: People, person: Person, starter: str) -> str:
+def may_vote(policy: GatePolicy, people: People, person: Person, starter: str, choice: Choice) -> str:
     """Why that person's vote does not count, in words for them; empty if it does."""
+    if choice is Choice.OVERRIDE:
+        return "" if people.may(person, BREAK_GLASS) else f"an override is for people with the role {BREAK_GLASS}"
     if not people.may(person, policy.role):
         return f"only a {policy.role} may answer this"
     if person.id == starter and policy.starter is StarterVote.REFUSED:
@@ -118,9 +121,16 @@ def may_vote(policy: GatePolicy, people: People, person: Person, starter: str) -
     return ""
 
 
-def standing(policy: GatePolicy, votes: Iterable[Vote]) -> Standing:
-    """Count the votes that stand: a person counts once, on however many networks they voted."""
-    valid = [vote for vote in votes if not vote.withdrawn]
+def standing(policy: GatePolicy, people: People, starter: str, votes: Iterable[Vote]) -> Standing:
+    """Count the votes that stand: a person counts once, on however many networks they voted.
+
+    A vote does not outlive its voter's right to give it: people and policies may be configured anew at any start.
+    """
+    valid = [
+        vote
+        for vote in votes
+        if not vote.withdrawn and not may_vote(policy, people, people.get(vote.person), starter, vote.choice)
+    ]
 
     def persons(choice: Choice) -> tuple[str, ...]:
         return tuple(dict.fromkeys(vote.person for vote in valid if vote.choice is choice))
@@ -133,7 +143,12 @@ def moved(shown: Mapping[str, object], now: Mapping[str, object]) -> tuple[str, 
     """Which facts are no longer what was shown, a line each; empty if an approval still holds."""
     keys = dict.fromkeys([*shown, *now])
     return tuple(
-        f"{key}: was {shown.get(key, 'not there')}, is now {now.get(key, 'not there')}"
+        f"{key}: was {_short(shown.get(key, 'not there'))}, is now {_short(now.get(key, 'not there'))}"
         for key in keys
         if digest(shown.get(key)) != digest(now.get(key))
     )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 1]}…"

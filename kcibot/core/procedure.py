@@ -235,17 +235,6 @@ class Procedure:
     def item(self, item_id: str) -> "Step[object] | Gate | None":
         return self._by_id.get(item_id)
 
-    def covered_by(self, gate_id: str) -> "tuple[Step[object], ...]":
-        """The steps between that gate and the next."""
-        covered: list[Step[object]] = []
-        inside = False
-        for item in self.items:
-            if isinstance(item, Gate):
-                inside = item.id == gate_id
-            elif inside:
-                covered.append(item)
-        return tuple(covered)
-
     def reordered(self, ids: tuple[str, ...]) -> "Procedure":
         """The same steps in the configured order, some left out; raises ValueError for an impossible order."""
         unknown = [i for i in ids if i not in self._by_id]

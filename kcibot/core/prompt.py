@@ -54,7 +54,7 @@ def _fields(
     if ask.state is not AskState.OPEN:
         return (Field("Digest", ask.code),)
     names = listed([p.id for p in voters(run, policy, people)]) or f"nobody has the role {policy.role}"
-    have = standing(policy, votes)
+    have = standing(policy, people, run.starter, votes)
     needed = f"{have.missing} more of {policy.quorum}" if have.approved_by else str(policy.quorum)
     fields = [Field("Digest", ask.code), Field("May approve", names), Field("Approvals needed", needed)]
     if ask.expires_at:

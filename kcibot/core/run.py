@@ -129,6 +129,21 @@ class Run:
         )
 
 
+def covered_by(run: Run, gate_id: str) -> tuple[StepRecord, ...]:
+    """The steps between that gate and the next, as they were recorded when the run started."""
+    return tuple(step for step in run.steps if step.kind is StepKind.STEP and gate_of(run, step.id) == gate_id)
+
+
+def gate_of(run: Run, step_id: str) -> str:
+    """Id of the gate after which that step comes; empty if there is none."""
+    gate_id = ""
+    for step in run.steps:
+        if step.id == step_id:
+            break
+        gate_id = step.id if step.kind is StepKind.GATE else gate_id
+    return gate_id
+
+
 def begun(run: Run, step_id: str, at: datetime) -> Run:
     """The step acts now, for the first time or again."""
     step = run.step(step_id)

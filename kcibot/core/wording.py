@@ -35,6 +35,7 @@ def span(length: timedelta) -> str:
 def moment(at: datetime, now: datetime) -> str:
     """`Mon 23 Nov 10:00 UTC (in 23 h 05 min)`, or only the time on the same day."""
     relative = f"in {span(at - now)}" if at >= now else f"{span(now - at)} ago"
+    relative = "now" if abs(at - now) < timedelta(seconds=1) else relative
     shape = "%H:%M UTC" if at.date() == now.date() else "%a %d %b %H:%M UTC"
     return f"{at.strftime(shape)} ({relative})"
 

@@ -14,6 +14,7 @@ from kcibot.core.message import Place
 from kcibot.core.notice import Notice
 from kcibot.core.ports import Clock, Ports
 from kcibot.core.registry import Registry
+from kcibot.core.run import Run
 
 S = TypeVar("S")
 
@@ -48,6 +49,11 @@ class World:
         """The configured values of one section, or its defaults."""
         found = self.sections.get(kind)
         return found if isinstance(found, kind) else kind()
+
+    def has_card(self, run: Run) -> bool:
+        """Whether the run is shown step by step; one whose procedure is gone from this version is."""
+        procedure = self.registry.procedures.get(run.procedure)
+        return procedure is None or procedure.card
 
     def everywhere(self, key: str, notice: Notice, thread: str = "") -> tuple[Say, ...]:
         """Say it in every room."""

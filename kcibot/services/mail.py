@@ -24,7 +24,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 # Seven bits only: not every server on the way need know 8BITMIME.
-_POLICY = policy.SMTP.clone(cte_type="7bit")
+# A subject is never folded: some readers show the fold as a leading blank. RFC 5322 allows 998 characters a line.
+_POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=900)
 
 
 class MailSecurity(StrEnum):

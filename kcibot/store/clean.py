@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kcibot.core.digest import canonical
+from kcibot.core.digest import compact
 from kcibot.core.redact import Redactor
 from kcibot.errors import PermanentError
 from kcibot.store.schema import utc_text
@@ -36,7 +36,7 @@ class Cleaner:
         return None if at is None else self.time(at)
 
     def json(self, value: object) -> str:
-        """Canonical JSON. Raises PermanentError for what is not JSON."""
+        """Compact JSON, in the given order. Raises PermanentError for what is not JSON."""
         try:
             return _storable(self._clean_json(value))
         except (TypeError, ValueError, RecursionError) as error:
@@ -46,10 +46,10 @@ class Cleaner:
 
     def _clean_json(self, value: object) -> str:
         """Looking through the whole text is cheaper than through every string, and as sure where nothing is escaped."""
-        text = canonical(value)
+        text = compact(value)
         if "\\" not in text and self._redactor.text(text) == text:
             return text
-        return canonical(self._redactor.value(value))
+        return compact(self._redactor.value(value))
 
 
 def _storable(text: str) -> str:

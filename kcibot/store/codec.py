@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from kcibot.core.digest import canonical
+from kcibot.core.digest import compact
 from kcibot.errors import PermanentError
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class PydanticCodec:
         """Raises PermanentError, which names the places and never the values."""
         try:
             # as text, since only there strict validation takes a string for a date or an enum, and a list for a tuple
-            return cast("T", _adapter(kind).validate_json(canonical(value), strict=True))
+            return cast("T", _adapter(kind).validate_json(compact(value), strict=True))
         except ValidationError as error:
             # without the cause: a traceback of pydantic's shows the values
             raise PermanentError(

@@ -1,6 +1,6 @@
 """The tables as they are today. How a database got here is told by `migrations`; a test compares the two.
 
-Times are UTC text of fixed width, which sorts; JSON is canonical text; both work the same on every database.
+Times are UTC text of fixed width, which sorts; JSON is compact text; both work the same on every database.
 """
 
 from datetime import UTC, datetime

@@ -295,14 +295,16 @@ def test_a_run_whose_lock_was_taken_away_pushes_nothing_more(place: Kernelci) ->
     assert bench.run().state is RunState.SUCCEEDED
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the core does not tell steps that a run has ended, so its lock stays", raises=AssertionError
-)
-def test_an_aborted_run_does_not_keep_production_from_the_next(place: Kernelci) -> None:
-    bench = place.bench(approvals, runs)
+def test_an_aborted_run_keeps_production_locked_and_says_so(place: Kernelci) -> None:
+    bench = place.bench(approvals, runs, production)
     start(bench, Procedure("release", plan, take_production_lock, stuck()))
     bench.say("operator", "!release abort broken")
+    bench.deliver()
+    assert any("!unlock opens it" in line for notice in bench.notices.values() for line in notice.lines)
     run = start(bench, LOCKED)
+    bench.tick(timedelta(minutes=2))
+    assert bench.run(run.id).state is RunState.WAITING, "nobody looked yet whether production is in order"
+    bench.say("operator", "!unlock")
     bench.tick(timedelta(minutes=2))
     assert bench.run(run.id).state is RunState.SUCCEEDED
 

@@ -107,7 +107,7 @@ def test_a_tag_that_exists_on_another_commit_stops_the_step_and_is_not_moved(pla
     assert "core: the tag kernelci-20261123 exists already, and a tag is never moved" in run.step("create-tags").text
     assert "Nothing of core was pushed" in run.step("create-tags").text
     assert about(place, "core", "kernelci-20261123") == taken
-    assert "!release amend" in alerts(bench)
+    assert "!release retry" in alerts(bench)
 
 
 def test_a_development_branch_that_moved_refuses_the_bump_and_the_tag_together(place: Kernelci) -> None:
