@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUTO ?=
+SEED ?= 1
 YAML ?= $(wildcard ../shared/data/kernelci/seed-era)
 
 .PHONY: install demo test lint chaos lock image clean
@@ -35,7 +36,8 @@ lint: install
 
 # Kills releases everywhere, for several minutes; `make test` runs a part of it.
 chaos: install
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario release --points 60 --chain 20 --seed $(SEED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario small --points 0 --chain 25 --seed $(SEED)
 
 # Writes both lock files anew from pyproject.toml; they name no package index.
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -130,32 +130,51 @@ def command_preview(context: Context, component: str, git_head: str = "") -> Pre
 def run_playbook(context: Context, component: str, version: str, git_head: str = "") -> Deployed:
     """Run the playbook once, then prove that the component runs that version and its worker takes tasks.
 
-    OutcomeUnknown if the playbook broke off after it changed something, or if the old version goes on answering.
+    PermanentError if the playbook broke off, which says what it left; OutcomeUnknown if the old version goes on
+    answering.
     """
     playbook, run = deployment(context, component, git_head)
-    commit = context.keep("configuration", lambda: _configuration(context, playbook))
+    commit = context.keep(f"configuration {_try(context, component)}", lambda: _configuration(context, playbook))
     context.ports.git.remote(playbook.repository).checkout(commit, run.folder)
-    before = context.keep("version before", lambda: _running(context, component))
+    before = context.keep(f"version before {component}", lambda: _running(context, component))
     begun: list[str] = []
 
-    def deploy() -> int:
+    def deploy() -> str:
         begun.append(version)
-        changed = context.ports.deployer.deploy(run, context.report, context.cancellation).changed
+        try:
+            context.ports.deployer.deploy(run, context.report, context.cancellation)
+        except OutcomeUnknown as error:
+            # By now even the new version proves nothing: what came after it in the playbook was not done.
+            raise PermanentError(f"{error} {_half_way(context, component)}") from error
         _wait_for(context, component, version)
-        return changed
+        return commit
 
-    def probe() -> Proof[int]:
+    def probe() -> Proof[str]:
         running = context.ports.results.version(component)
         if running == version and before not in {version, NO_ANSWER}:
-            return Happened(-1)
+            return Happened(commit)
         if begun or running != before or before == version:
             # The version tells nothing here: half a playbook may have changed everything but that.
             raise OutcomeUnknown(f"{component} answers version {running}")
         return NotHappened()
 
-    context.effect(f"deploy {component} {version}", deploy, probe)
+    configuration = context.effect(f"deploy {component} {version}", deploy, probe)
     _prove(context, component, version)
-    return Deployed(component, version, commit)
+    return Deployed(component, version, configuration)
+
+
+def _try(context: Context, component: str) -> str:
+    """Names this try of the step: when people try it again, the playbooks are looked at anew, as they were approved."""
+    current = context.run.current
+    began = current.started_at if current else None
+    return f"of {component}, begun {began.isoformat() if began else 'now'}"
+
+
+def _half_way(context: Context, component: str) -> str:
+    """What a playbook that broke off has left, for people who decide what next."""
+    answers = _running(context, component)
+    state = f"{component} answers version {answers}" if answers else f"{component} does not answer"
+    return f"Production is half-way: {state}. A retry runs the whole playbook again."
 
 
 def _running(context: Context, component: str) -> str:

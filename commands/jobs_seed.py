@@ -51,9 +51,8 @@ def disabled_before(context: Context) -> tuple[str, ...]:
 
 def disable_again(context: Context) -> tuple[str, ...]:
     """Disable what the pause disabled and is enabled now, and say it: definitions bring flags of their own."""
-    pause, before = standing_pause(context), disabled_before(context)
-    jobs = context.ports.ci.jobs()
-    came_back = [job for job in (pause.jobs if pause else ()) if job in jobs and not jobs[job].disabled]
+    before = disabled_before(context)
+    came_back = _came_back(context, len(before))
     for job in came_back:
         set_disabled(context, f"disable {job} again {before.count(job) + 1}", job, disabled=True)
         if not context.ports.ci.job(job).disabled:
@@ -62,3 +61,23 @@ def disable_again(context: Context) -> tuple[str, ...]:
         title = f"{listed(came_back)} came back enabled with the job definitions. I disabled it again"
         context.say(f"disabled again {len(before)}", Notice(title, Level.WARNING))
     return (*before, *came_back)
+
+
+class _NothingYet(Exception):
+    """Nothing was seen that is worth keeping."""
+
+
+def _came_back(context: Context, times: int) -> list[str]:
+    """What is enabled though it is paused; once seen it is kept, for a bot killed before it has disabled all."""
+
+    def look() -> list[str]:
+        pause, jobs = standing_pause(context), context.ports.ci.jobs()
+        found = [job for job in (pause.jobs if pause else ()) if job in jobs and not jobs[job].disabled]
+        if not found:
+            raise _NothingYet
+        return found
+
+    try:
+        return context.keep(f"came back {times}", look)
+    except _NothingYet:
+        return []

@@ -96,7 +96,7 @@ class Driver:
             return self._failed_for_now(item, step, str(error))
         except KcibotError as error:
             return self._broke(step, self._how_it_broke(run, step), str(error))
-        except Exception as error:  # noqa: BLE001 (a bug in a step must end in the channel, not in a dead thread)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a bug must end in the channel, not in a dead thread)
             return self._broke(step, self._how_it_broke(run, step), self._logged(error))
 
     def _waits(self, step: StepRecord) -> bool:
@@ -128,12 +128,15 @@ class Driver:
 
     def _step(self, run: Run, procedure: Procedure, step: Step[object], record: StepRecord) -> bool:
         context = StepContext(self._world, run, step.id, self._cancellation)
-        if self._untouched(run, record):
+        untouched = self._untouched(run, record)
+        if untouched:
             needed = step.needed(context)
             if not needed.needed:
                 return self._settle(record, StepState.NOT_NEEDED, needed.why)
-            if not self._still_approved(run, procedure, step, context):
-                return True
+        # What broke and is tried again by people acts anew too: what it was approved with may have changed since.
+        if (untouched or record.state is StepState.PENDING) and not self._still_approved(run, procedure, step, context):
+            return True
+        if untouched:
             request = self._request(run, step, context)
             if request:
                 return self._ask(record, request)

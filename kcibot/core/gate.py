@@ -1,6 +1,6 @@
 """Gates: what is asked, who may answer, and what the answers amount to. Values and pure functions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -141,12 +141,21 @@ def standing(policy: GatePolicy, people: People, starter: str, votes: Iterable[V
 
 def moved(shown: Mapping[str, object], now: Mapping[str, object]) -> tuple[str, ...]:
     """Which facts are no longer what was shown, a line each; empty if an approval still holds."""
-    keys = dict.fromkeys([*shown, *now])
+    before, after = dict(_leaves(shown)), dict(_leaves(now))
     return tuple(
-        f"{key}: was {_short(shown.get(key, 'not there'))}, is now {_short(now.get(key, 'not there'))}"
-        for key in keys
-        if digest(shown.get(key)) != digest(now.get(key))
+        f"{' '.join(path)}: was {_short(before.get(path, 'not there'))}, is now {_short(after.get(path, 'not there'))}"
+        for path in dict.fromkeys([*before, *after])
+        if (path in before) != (path in after) or digest(before.get(path)) != digest(after.get(path))
     )
+
+
+def _leaves(facts: Mapping[str, object], above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every fact under the path of its names, so that only what moved is told."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, (*above, str(name)))
+        else:
+            yield (*above, str(name)), value
 
 
 def _short(value: object) -> str:

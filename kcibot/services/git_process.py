@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kcibot.errors import ConfigError, PermanentError, TransientError
+from kcibot.services.processes import MARK
 
 SHA = re.compile(r"[0-9a-f]{40}")
 TOKEN_VARIABLE = "KCIBOT_GIT_TOKEN"
@@ -19,7 +20,8 @@ GRACE_SECONDS = 2.0
 QUOTED_CHARACTERS = 300
 
 # Without these the bot's own secrets, or a stray GIT_DIR, would reach git and every hook that it runs.
-_KEPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR")
+# With the mark a push that outlived its bot is found, and ended before the next life looks.
+_KEPT_VARIABLES = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", MARK)
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
 _FIXED_VARIABLES = {
     "LC_ALL": "C",
