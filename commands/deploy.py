@@ -202,7 +202,10 @@ def _wait_for(context: Context, component: str, version: str) -> None:
         context.report(f"{said}, looking again")
         if left and context.cancellation.wait(LOOK_AGAIN_SECONDS):
             break
-    raise OutcomeUnknown(f"the playbook ended well, but {said}")
+    raise OutcomeUnknown(
+        f"the playbook ended well, but {said}. One that was cut off before leaves nothing to restart for the next: "
+        f"restart {component}'s services by hand, then retry"
+    )
 
 
 def _prove(context: Context, component: str, version: str) -> None:

@@ -28,7 +28,7 @@ from kcibot.sdk import (
     nearest,
 )
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-from kcibot_commands.production import open_production, take_production_lock
+from kcibot_commands.production import open_production, still_locked, take_production_lock
 from kcibot_commands.rules import dockerfiles
 from kcibot_commands.rules.dockerfiles import NAMING_2019, NAMING_2021, Image, Naming, Rebuild
 from kcibot_commands.rules.problem import RuleError, worded
@@ -201,14 +201,22 @@ def push(context: Context) -> Done[PushedImages]:
     built = context.result(build_images)
     before: dict[str, str] = {}
     after: dict[str, str] = {}
+    first = _before_this_run(context)
     for number, name in enumerate(built.ids):
         context.report(f"pushing {name}", Progress(number, len(built.ids), "images"))
         before[name] = context.keep(f"before {name}", lambda name=name: context.ports.images.digest(name) or "")  # type: ignore[misc]
         after[name] = _push(context, name, built.ids[name])
         # Kept one by one: if the next push fails, these are what there is to go back to.
-        context.remember(DIGESTS, str(context.run.id), {"before": dict(before), "after": dict(after)})
+        context.remember(DIGESTS, str(context.run.id), {"before": {**before, **first}, "after": dict(after)})
         context.ports.images.pullable(name, after[name])
     return Done(f"{worded(len(after), 'image')} pushed, each pulled back by its digest", PushedImages(before, after))
+
+
+def _before_this_run(context: Context) -> dict[str, str]:
+    """What an earlier revision of this run, or an earlier try, replaced: that is what there is to go back to."""
+    known = context.recall(DIGESTS).get(str(context.run.id))
+    found = known.get("before") if isinstance(known, dict) else None
+    return {str(name): str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}
 
 
 def _push(context: Context, name: str, local_id: str) -> str:
@@ -227,7 +235,11 @@ def _push(context: Context, name: str, local_id: str) -> str:
             return Happened(pushed)
         raise OutcomeUnknown(f"{name} was pushed as {pushed}, but somebody put {there} in its place")
 
-    return context.effect(f"push {name}", lambda: images.push(name, context.report), probe)
+    def act() -> str:
+        still_locked(context)
+        return images.push(name, context.report)
+
+    return context.effect(f"push {name}", act, probe)
 
 
 push_images = Step(

@@ -124,7 +124,7 @@ def apply(context: Context) -> Done[Applied] | Wait:
         text = f"{settings.seed_job} may start by itself after the push, and would enable what the pause disabled"
         return Wait(now + SEED_AGAIN, text, {"again": list(again)})
     text = f"{listed(written)} from {commit[:SHORT]}" if written else "nothing to write"
-    text += f"; {listed(tuple(dict.fromkeys(again)))} came back enabled and is disabled again" if again else ""
+    text += f"; {listed(tuple(dict.fromkeys(again)))} came back enabled: disabled again" if again else ""
     return Done(text, Applied(commit, written, again))
 
 

@@ -58,7 +58,7 @@ def disable_again(context: Context) -> tuple[str, ...]:
         if not context.ports.ci.job(job).disabled:
             raise TransientError(f"{job} was disabled again, but Jenkins shows it as enabled")
     if came_back:
-        title = f"{listed(came_back)} came back enabled with the job definitions. I disabled it again"
+        title = f"{listed(came_back)} came back enabled with the job definitions: disabled again"
         context.say(f"disabled again {len(before)}", Notice(title, Level.WARNING))
     return (*before, *came_back)
 

@@ -170,7 +170,15 @@ def shown(compared: Compared) -> tuple[str, ...]:
     versus = f"beside {compared.baseline}" if compared.baseline else "with nothing to compare"
     rows = [f"  {row.label}: {row.current} (was {row.baseline})" for row in compared.rows]
     reasons = [f"  {reason.level.value}: {reason.text}" for reason in compared.verdict.reasons]
-    return (f"{compared.revision}, {versus}", *rows, "Reasons:" if reasons else "No remarks.", *reasons, compared.url)
+    head = "Reasons:" if reasons else "No remarks."
+    return (f"{compared.revision}, {versus}", *rows, head, *reasons, *_once_more(compared), compared.url)
+
+
+def _once_more(compared: Compared) -> tuple[str, ...]:
+    """One failure may be chance: how to find out, if there are such."""
+    if not any(reason.rule == "retry" for reason in compared.verdict.reasons):
+        return ()
+    return ("!pipecleaner retry failed builds them once more, !pipecleaner compare then judges anew.",)
 
 
 def notice(compared: Compared, mentions: tuple[str, ...] = ()) -> Notice:

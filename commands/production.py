@@ -69,7 +69,7 @@ def still_locked(context: Context) -> None:
     standing = context.recall(LOCK).get(PRODUCTION)
     now = f"{_read(standing).who} has it" if standing else "nobody has it"
     raise PermanentError(
-        f"the production lock was taken away from this run and {now}, so nothing more was pushed; "
+        f"the production lock was taken away from this run and {now}, so nothing more was done; "
         f"!release retry {take_production_lock.id} asks for it again"
     )
 

@@ -136,13 +136,15 @@ def _released(context: Context) -> list[str]:
     if not context.has_result(plan):
         return []
     frozen = context.result(plan)
-    changed = [part for part in frozen.parts.values() if part.changed]
-    same = [part.component for part in frozen.parts.values() if not part.changed]
+    changed = [part for part in frozen.parts.values() if part.changed or part.base]
+    same = [part.component for part in frozen.parts.values() if part not in changed]
     unchanged = [f"Unchanged: {listed(same)}"] if same else []
     return [*(_part_line(part) for part in changed), *unchanged]
 
 
 def _part_line(part: Part) -> str:
+    if not part.changed:
+        return f"{part.component}: {part.previous or part.release[:SHORT]}, put there by an earlier revision"
     since = f" since {part.previous}" if part.previous else ""
     return f"{part.component}: {part.tag or part.release[:SHORT]}, {worded(len(part.commits), 'commit')}{since}"
 

@@ -8,6 +8,7 @@ from kcibot.sdk import (
     Call,
     Context,
     Done,
+    EffectState,
     Gate,
     Happened,
     NotHappened,
@@ -27,7 +28,7 @@ from kcibot.sdk import (
 from kcibot_commands.deploy import DeploySettings, command_preview, deploy_backend, deploy_frontend, run_playbook
 from kcibot_commands.images import DIGESTS
 from kcibot_commands.jobs import apply_job_definitions, old_definitions, write_back
-from kcibot_commands.plan import SHORT, Plan, ReleaseSettings, plan
+from kcibot_commands.plan import SHORT, Part, Plan, ReleaseSettings, plan
 from kcibot_commands.production import (
     LOCK,
     PRODUCTION,
@@ -104,7 +105,8 @@ def _push_back(context: Context, name: str, move: Move) -> None:
         return Happened(move.old) if git.branches().get(branch) == move.old else NotHappened()
 
     def push() -> str:
-        git.push([RefUpdate(f"refs/heads/{branch}", move.old, move.new)])
+        if git.branches().get(branch) != move.old:
+            git.push([RefUpdate(f"refs/heads/{branch}", move.old, move.new)])
         return move.old
 
     context.effect(f"push {name} {branch} back", push, probe)
@@ -211,10 +213,23 @@ def release_rollback(call: Call) -> Outcome:
 def _undoable(call: Call, run: Run) -> RollbackArgs:
     codec = call.world.journal.codec
     frozen = codec.load(Plan, run.step(plan.id).value)
-    done = {step.id for step in run.steps if step.state is StepState.DONE}
-    moved = [part for part in frozen.parts.values() if part.changed and MOVERS.get(part.component) in done]
+    moved = [part for part in frozen.parts.values() if _moved(call, run, part)]
     branches = {part.component: Move(part.base or part.production, part.release) for part in moved}
     return RollbackArgs(run.id, run.title, branches, _replaced(call.world.journal.recall(DIGESTS).get(str(run.id))))
+
+
+def _moved(call: Call, run: Run, part: Part) -> bool:
+    """Whether its branch was, or may have been, moved: also by a step that broke later or was skipped after that."""
+    if part.release == (part.base or part.production):
+        return False
+    if part.base and part.base != part.production:
+        return True  # an earlier revision moved it
+    step = next((step for step in run.steps if step.id == MOVERS.get(part.component)), None)
+    if step is None or step.state is StepState.DONE:
+        return step is not None
+    effects = call.world.journal.effects(run.id, step.id, step.round)
+    pushes = [effect for key, effect in effects.items() if key.startswith(f"push {part.component} ")]
+    return any(effect.state in {EffectState.DONE, EffectState.IN_FLIGHT} for effect in pushes)
 
 
 def _replaced(recorded: object) -> Mapping[str, str]:

@@ -74,13 +74,13 @@ class Bot:
             hours=config.hours,
         )
         self.engine = Engine(self.world)
-        self._dispatcher = Dispatcher(self.world, self.engine, config.bot.prefix, config.bot.name)
+        self._dispatcher = Dispatcher(self.world, self.engine, config.bot.prefix, config.bot.name, config.bot.flood)
         self._watching = Watching(self.world)
         self._adapters = adapters(config, self._clock)
         self._senders = [Sender(self._store.outbox, adapter) for adapter in self._adapters]
         self._dispatcher.posting = self._is_posting
         self._events: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
-        self._listener = threading.Thread(target=self._listen, name="dispatcher")
+        self._listener = threading.Thread(target=self._listen, name="dispatcher", daemon=True)
         self._pulse = state / PULSE
         self.failed = threading.Event()
         self._tick_seconds = config.bot.tick.total_seconds()
@@ -126,8 +126,8 @@ class Bot:
             try:
                 if not self._dispatcher.handle(event):
                     self._hear_again(event)
-            except KcibotError:
-                log.exception("the journal cannot be written; the bot stops, and hears this event again when it starts")
+            except Exception:
+                log.exception("an event cannot be dealt with; the bot stops, and hears it again when it starts")
                 self.failed.set()
                 return
 
@@ -161,7 +161,10 @@ def ports(config: Config, redactor: Redactor) -> Ports:
         ci=JenkinsServer(jenkins.url, jenkins.user, jenkins.token.reader(redactor), jenkins.timeout.total_seconds()),
         git=_git(config, redactor),
         deployer=AnsibleDeployer(
-            _read(ansible.become_password, redactor), ansible.environment, ansible.timeout.total_seconds()
+            config.bot.state / "deployments",
+            _read(ansible.become_password, redactor),
+            ansible.environment,
+            ansible.timeout.total_seconds(),
         ),
         images=_images(services.images, redactor),
         mailer=_mailer(services.mail, redactor),

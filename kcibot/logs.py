@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 from kcibot.core.redact import Redactor
 
@@ -28,8 +30,22 @@ def set_up(redactor: Redactor, level: str = "INFO") -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
     for noisy in ("urllib3", "docker", "git", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Through the redacting renderer too: Python itself would print the error's text as it is."""
+    logging.getLogger(__name__).critical("uncaught error", exc_info=(kind, error, trace))
+
+
+def _uncaught_in_thread(story: threading.ExceptHookArgs) -> None:
+    name = story.thread.name if story.thread else "a thread"
+    if story.exc_value is not None:
+        trace = (story.exc_type, story.exc_value, story.exc_traceback)
+        logging.getLogger(__name__).critical("%s has ended with an uncaught error", name, exc_info=trace)

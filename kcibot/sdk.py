@@ -7,7 +7,7 @@ from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
 from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.hours import Hours
-from kcibot.core.journal import Change, Forget, Remember, Say
+from kcibot.core.journal import Change, EffectState, Forget, Remember, Say
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
 from kcibot.core.ports import (
     Build,
@@ -88,6 +88,7 @@ __all__ = [
     "Context",
     "Deployment",
     "Done",
+    "EffectState",
     "Field",
     "Forget",
     "Gate",

@@ -1,5 +1,6 @@
 """A channel's transcript as plain text: what was said, in the order in which it was said."""
 
+import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
@@ -9,13 +10,15 @@ from kcibot.chat.room import CHANNEL, Event, Room, RoomKind
 from kcibot.core.notice import Notice
 
 WIDTH = 110
+_NUMBERS = re.compile(r"(?:\d+ (?:s|min|h|d)\b ?)+|\d+|[#.]{2,}")
 _NOTHING = Notice("")
 
 
 def transcript(room: Room, channel: str = CHANNEL, width: int = WIDTH, after: int = 0) -> str:
     """Every event of the channel with a higher number than `after`, each with its time in UTC.
 
-    An edit shows only the lines that are new, marked `~`; one that changes nothing is left out.
+    An edit shows only the lines that are new, marked `~`. A line of which only numbers changed, as a count or a
+    duration grows, is left out; so is an edit of which nothing is left.
     """
     return "".join(f"{line}\n" for line in _lines(room, channel, width, after))
 
@@ -59,7 +62,13 @@ def _changes(old: Notice, new: Notice, lead: str, width: int) -> Iterator[str]:
     start = lead
     for what, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         gone = [f"gone: {line.strip()}" for line in a[a1:a2]] if what == "delete" else []
-        new_lines = b[b1:b2] if what != "equal" else []
+        known = {_without_numbers(line) for line in a[a1:a2]}
+        new_lines = [line for line in b[b1:b2] if _without_numbers(line) not in known] if what != "equal" else []
         for line in (*gone, *new_lines):
             yield f"{start}~ {line}"
             start = pad
+
+
+def _without_numbers(line: str) -> str:
+    """The line with its numbers, the units of its spans, and its progress bar made equal."""
+    return _NUMBERS.sub("0", line)

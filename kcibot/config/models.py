@@ -29,11 +29,15 @@ def _prefix(value: str) -> str:
 
 
 class Bot(Block):
-    """The bot's own process. `state` holds the database, the mirrors and work files."""
+    """The bot's own process. `state` holds the database, the mirrors and work files.
+
+    `flood` is how many commands one user may give in a minute; 0 means as many as they like.
+    """
 
     name: Name = Field(default="kcibot", examples=["kcibot"])
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(default="!", max_length=3, examples=['"!"'])
     state: FilePath = Field(default="state", validate_default=True, examples=['"/var/lib/kcibot"'])
+    flood: int = Field(default=60, ge=0, le=100_000, examples=["60"])
     tick: Timeout = Field(default=timedelta(seconds=1), examples=['"1s"'])
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

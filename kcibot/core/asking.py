@@ -10,6 +10,7 @@ from kcibot.core.journal import Change, EffectState, SaveAsk, SaveRun, SaveVote
 from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure, Step
 from kcibot.core.prompt import prompt
 from kcibot.core.run import SETTLED, Run, StepKind, StepRecord, StepState, again, broken, covered_by, settled
+from kcibot.core.trouble import trouble
 from kcibot.core.wording import listed, moment
 from kcibot.core.world import World
 from kcibot.errors import PermissionDenied, UserError
@@ -67,10 +68,11 @@ def opened(world: World, run: Run, step_id: str, request: GateRequest) -> tuple[
 
 
 def _expiry(policy: GatePolicy, now: datetime) -> datetime | None:
-    """When an answer comes too late: after `expires`, and at the end of the hours in which it is asked."""
+    """When an answer comes too late, and is good no longer: after `expires`, and at the end of the gate's hours."""
     opens = policy.hours.next_opening(now) if policy.hours else now
     ends = [opens + policy.expires] if policy.expires else []
-    ends += [policy.hours.closing(opens)] if policy.hours else []
+    if policy.hours and not policy.hours.is_open(closing := policy.hours.closing(opens)):
+        ends.append(closing)  # hours that go on behind midnight do not end there
     return min(ends, default=None)
 
 
@@ -125,15 +127,25 @@ def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[C
     have = standing(world.policy(ask.gate_id), world.people, run.starter, votes)
     ask = replace(ask, state=have.state)
     step_id = step_of(ask)
+    told: tuple[Change, ...] = ()
     match have.state:
         case AskState.APPROVED:
             run = _approved(run, step_id, f"by {listed((*have.approved_by, *have.overridden_by))}", now)
         case AskState.REJECTED:
             why = next((v.reason for v in votes if v.choice is Choice.REJECT and v.reason), "no reason given")
             run = broken(run, step_id, StepState.FAILED, f"rejected by {listed(have.rejected_by)}: {why}")
+            told = _rejection(world, run, ask, step_id)
         case _:
             run = _asked(world, run, step_id, ask)
-    return [SaveAsk(ask), SaveRun(run), *_shown(world, run, ask, votes)]
+    return [SaveAsk(ask), SaveRun(run), *_shown(world, run, ask, votes), *told]
+
+
+def _rejection(world: World, run: Run, ask: Ask, step_id: str) -> tuple[Change, ...]:
+    """A "no" stops the run there: people are told what was done so far, and what they can do next."""
+    record = run.step(step_id)
+    effects = world.journal.effects(run.id, step_id, record.round).values()
+    notice = trouble(run, record, StepState.FAILED, record.text, effects)
+    return world.everywhere(f"{ask.message_key}:broken:rejected", notice, card_key(run))
 
 
 def closed(world: World, run: Run, ask: Ask, state: AskState) -> list[Change]:
@@ -162,11 +174,15 @@ def step_of(ask: Ask) -> str:
 
 def lapsed(world: World, run: Run, ask: Ask) -> str:
     """Why an approval that was given is good no longer, as a clause; empty if it is."""
-    now = world.clock.now()
+    now, policy = world.clock.now(), world.policy(ask.gate_id)
+    have = standing(policy, world.people, run.starter, world.journal.votes(ask))
+    if have.state is not AskState.APPROVED:
+        return "those who gave it may not give it any more"
+    if have.overridden_by:
+        return ""  # whoever breaks the glass does not do it for production hours
     if ask.expires_at and now >= ask.expires_at:
         return f"it was good until {moment(ask.expires_at, now)}"
-    have = standing(world.policy(ask.gate_id), world.people, run.starter, world.journal.votes(ask))
-    return "" if have.state is AskState.APPROVED else "those who gave it may not give it any more"
+    return "it was for production hours" if policy.hours and not policy.hours.is_open(now) else ""
 
 
 def _has_begun(world: World, run: Run, ask: Ask) -> bool:

@@ -8,6 +8,7 @@ in between hears it again and answers once.
 import logging
 import shlex
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Procedure
 from kcibot.core.wording import listed
 from kcibot.core.world import World
-from kcibot.errors import KcibotError, PermissionDenied, UserError
+from kcibot.errors import KcibotError, PermanentError, PermissionDenied, UserError
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ STRAIGHT = str.maketrans(
     '"""\'\' ',
 )
 ASKED = "asked"
+MINUTE = 60.0
 ANSWER_WITHIN = timedelta(minutes=5)
 
 
@@ -73,12 +75,14 @@ class Dispatcher:
     `posting` says whether people on that network may see a message whose place is not in the journal yet.
     """
 
-    def __init__(self, world: World, engine: Engine, prefix: str = "!", name: str = "kcibot") -> None:
+    def __init__(self, world: World, engine: Engine, prefix: str = "!", name: str = "kcibot", flood: int = 0) -> None:
         self._world = world
         self._engine = engine
         self._prefix = prefix
         self._name = name
         self._refusals = Refusals()
+        self._flood = Flood(flood)
+        self._asked = set(world.journal.recall(ASKED))
         self.posting: Callable[[str], bool] = nobody_posts
 
     def handle(self, event: Incoming) -> bool:
@@ -90,8 +94,16 @@ class Dispatcher:
         if self._too_early(event):
             return False
         with self._world.lock:
+            forgotten = self._no_longer_asked(event)
             outcome = self._outcome(event)
-            self._world.journal.commit([Settle(event), *outcome.changes, *self._reply(event, outcome.notice)])
+            changes = [Settle(event), *forgotten, *outcome.changes, *self._reply(event, outcome.notice)]
+            try:
+                self._world.journal.commit(changes)
+            except PermanentError as error:
+                # it would be refused at every start anew, and the bot be deaf for ever
+                log.exception("the outcome of an event cannot be recorded")
+                self._world.journal.commit([Settle(event), *self._reply(event, Notice(str(error), Level.ERROR))])
+                return True
         self._engine.wake(outcome.wake)
         return True
 
@@ -122,13 +134,17 @@ class Dispatcher:
 
     def _line(self, event: Incoming, person: Person) -> Outcome:
         text = self._addressed(event.text)
-        if text is not None:
+        if text is None:
+            waiting = self._question(event, person)
+            return self._command(event, person, f"{waiting} {event.text.strip()}") if waiting else Outcome()
+        who = _who(event, person)
+        beyond = self._flood.beyond(who, self._world.clock.steady())
+        if not beyond:
             return self._command(event, person, text)
-        waiting = self._question(event, person)
-        if waiting is None:
+        if beyond > 1:
             return Outcome()
-        outcome = self._command(event, person, f"{waiting} {event.text.strip()}")
-        return replace(outcome, changes=(Forget(ASKED, _asked_key(event, person)), *outcome.changes))
+        why = f"more than {self._flood.limit} commands in a minute: I ignore the others of {who}"
+        return Outcome(Notice(_sentence(why), Level.WARNING), (self._world.audit(who, "flood", event.text[:200]),))
 
     def _addressed(self, text: str) -> str | None:
         """The command in a line that is meant for the bot, else None."""
@@ -147,6 +163,7 @@ class Dispatcher:
         try:
             arguments = command.bind(rest)
         except MissingReason as error:
+            self._asked.add(_asked_key(event, person))
             asked = Remember(
                 ASKED, _asked_key(event, person), {"line": text, "at": self._world.clock.now().isoformat()}
             )
@@ -166,6 +183,14 @@ class Dispatcher:
             return None
         age = self._world.clock.now() - datetime.fromisoformat(str(asked["at"]))
         return str(asked["line"]) if age < ANSWER_WITHIN else None
+
+    def _no_longer_asked(self, event: Incoming) -> tuple[Change, ...]:
+        """A question is answered by the very next line; after a command, chat is chat again."""
+        key = _asked_key(event, self._world.people.resolve(event.place.network, event.identity))
+        if event.kind is not EventKind.MESSAGE or key not in self._asked:
+            return ()
+        self._asked.discard(key)
+        return (Forget(ASKED, key),)
 
     # ---- reactions ---------------------------------------------------------------------------------------------
 
@@ -200,7 +225,7 @@ class Dispatcher:
 
     def _refused(self, event: Incoming, person: Person, error: PermissionDenied) -> Outcome:
         """Answered once per thing refused; audited as one entry with a count when it goes on."""
-        who = person.id or f"{event.place.network} user {event.nick}"
+        who = _who(event, person)
         count = self._refusals.count(who, str(error))
         if not count:
             return Outcome()
@@ -225,6 +250,27 @@ class Refusals:
         return count if str(count).strip("0") == "1" else 0
 
 
+class Flood:
+    """Counts what every user says in the minute before; what is ignored does not count. A limit of 0 is none."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._heard: dict[str, deque[float]] = {}
+        self._ignored: dict[str, int] = {}
+
+    def beyond(self, who: str, now: float) -> int:
+        """How many in a row were too many by `now` (seconds), this one included; 0 if it is to be answered."""
+        heard = self._heard.setdefault(who, deque())
+        while heard and now - heard[0] >= MINUTE:
+            heard.popleft()
+        if self.limit and len(heard) >= self.limit:
+            self._ignored[who] = self._ignored.get(who, 0) + 1
+            return self._ignored[who]
+        heard.append(now)
+        self._ignored.pop(who, None)
+        return 0
+
+
 def _words(text: str) -> tuple[str, ...]:
     """Split as a shell would; a line with an odd quote in it, as people write, is split at blanks."""
     try:
@@ -237,6 +283,10 @@ def _asked_key(event: Incoming, person: Person) -> str:
     return f"{event.place} {person.id}"
 
 
-def _sentence(error: Exception) -> str:
+def _who(event: Incoming, person: Person) -> str:
+    return person.id or f"{event.place.network} user {event.nick}"
+
+
+def _sentence(error: Exception | str) -> str:
     text = str(error)
     return text[:1].upper() + text[1:]

@@ -2,21 +2,19 @@
 
 import logging
 import uuid
-from collections.abc import Iterable, Iterator
 
 from kcibot.core import asking
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.context import NotYet, StandStill, StepContext
 from kcibot.core.gate import Ask, AskState, moved
-from kcibot.core.journal import Change, Effect, EffectState, SaveRun, Say
+from kcibot.core.journal import Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Retry, Step, Wait
 from kcibot.core.run import (
     BROKEN,
     SETTLED,
     Run,
-    StepKind,
     StepRecord,
     StepState,
     again,
@@ -30,24 +28,12 @@ from kcibot.core.run import (
     settled,
     waiting,
 )
-from kcibot.core.wording import listed, span
+from kcibot.core.trouble import trouble
+from kcibot.core.wording import span
 from kcibot.core.world import BOT, World
 from kcibot.errors import KcibotError, OutcomeUnknown, TransientError
 
 log = logging.getLogger(__name__)
-
-AMENDING = "amend"
-"""The gate of a procedure that can be given new commits."""
-CHOICES = (
-    "!release retry tries again, !release skip {step} REASON goes on without it, "
-    "{amend}!release abort REASON ends the run."
-)
-CHOICES_GATE = "!release retry asks again, {amend}!release abort REASON ends the run."
-CHOICE_AMEND = "!release amend freezes new commits, "
-CHOICES_UNKNOWN = (
-    "Look for yourselves. !release skip {step} REASON if it happened, !release retry {step} --not-done if it did not, "
-    "!release retry {step} lets me look again."
-)
 
 
 class Driver:
@@ -278,7 +264,7 @@ class Driver:
                 return False
             key = f"run:{run.id}:{record.id}:{record.round}:broken:{self._world.clock.now().isoformat()}"
             effects = self._journal.effects(run.id, record.id, record.round).values()
-            alert = self._world.everywhere(key, _alert(run, record, state, text, effects), card_key(run))
+            alert = self._world.everywhere(key, trouble(run, record, state, text, effects), card_key(run))
             self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])
         return False
 
@@ -323,27 +309,3 @@ def card_changes(world: World, run: Run) -> tuple[Change, ...]:
     title, *lines = last.text.splitlines()
     level = Level.ERROR if last.state in BROKEN else Level.INFO
     return (Say(f"run:{run.id}:answer", run.place, Notice(title, level, tuple(lines))),)
-
-
-def _alert(run: Run, record: StepRecord, state: StepState, text: str, effects: Iterable[Effect]) -> Notice:
-    """What broke, what production is left with, and what can be done."""
-    is_gate = record.kind is StepKind.GATE
-    what = "its outcome is unknown" if state is StepState.UNKNOWN else "failed"
-    title = f"{run.title}: “{record.title}” {'was not approved' if is_gate else what}"
-    choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES_GATE if is_gate else CHOICES
-    amend = CHOICE_AMEND if any(step.id == AMENDING for step in run.steps) else ""
-    lines = (text, *_left_with(run, effects), choices.format(step=record.id, amend=amend))
-    return Notice(title, Level.ALERT, lines, mentions=(run.starter,))
-
-
-def _left_with(run: Run, effects: Iterable[Effect]) -> Iterator[str]:
-    """What has been done so far: the steps that acted, and what the broken one did before it broke."""
-    done = [step.title for step in run.steps if step.state is StepState.DONE and step.kind is StepKind.STEP]
-    yield f"Done before it: {listed(done)}." if done else "Nothing had been done before it."
-    known = list(effects)
-    acted = [effect.key for effect in known if effect.state is EffectState.DONE]
-    flying = [effect.key for effect in known if effect.state is EffectState.IN_FLIGHT]
-    if acted:
-        yield f"Done by this step itself: {listed(acted)}."
-    if flying:
-        yield f"Begun by this step, outcome unknown: {listed(flying)}."

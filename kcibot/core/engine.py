@@ -101,12 +101,13 @@ class Engine:
     def release(self, run: Run, kinds: frozenset[HoldKind], person: Person) -> Outcome:
         """The run goes on, unless a hold of another kind is left."""
         if not any(hold.kind in kinds for hold in run.holds):
-            raise UserError(f"{run.title} is not held")
+            raise UserError(_still_held(run) or f"{run.title} is not held")
         run = released(run, kinds)
         if HoldKind.STOP in kinds:
             with self._mutex:
                 self._cancels.pop(run.id, None)
-        return self._changed(run, self._world.audit(person.id, "continue", run.title))
+        outcome = self._changed(run, self._world.audit(person.id, "continue", run.title))
+        return replace(outcome, notice=Notice(_still_held(run), Level.WARNING)) if run.holds else outcome
 
     def retry(self, run: Run, step_id: str, person: Person, *, not_done: bool = False) -> Outcome:
         """Try a broken step again where it broke, or begin a settled one anew.
@@ -283,6 +284,15 @@ class Engine:
         except KeyError:
             names = listed([step.id for step in run.steps])
             raise UserError(f"{run.title} has no step {step_id}. Its steps: {names}") from None
+
+
+def _still_held(run: Run) -> str:
+    """Who else holds the run and how that is lifted; empty if nobody does."""
+    lifted = {HoldKind.HOLD: "!unhold lifts it", HoldKind.PAUSE: "!release continue ends it"}
+    lines = [
+        f"{h.kind.value} by {h.person}: {h.reason} ({lifted.get(h.kind, lifted[HoldKind.PAUSE])})" for h in run.holds
+    ]
+    return f"{run.title} stands still, {listed(lines)}" if lines else ""
 
 
 def _refused(effect: Effect) -> SaveEffect:

@@ -22,7 +22,10 @@ class StarterVote(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """Who must approve, and for how long an approval is good. `hours` limits when it is asked and acted upon."""
+    """Who must approve, and for how long the question stands and an approval is good, both from its asking on.
+
+    `hours` limits when it is answered and when a step may begin by leave of it.
+    """
 
     role: str = "release-manager"
     quorum: int = 1

@@ -48,8 +48,9 @@ class Sender:
             try:
                 sent = self.send_some()
                 wait = FIRST_WAIT_SECONDS
-            except KcibotError as error:
-                log.warning("%s: not delivered yet: %s", self._adapter.network, error)
+            except Exception as error:  # noqa: BLE001 (a mistake of an adapter must not silence a network for good)
+                unexpected = None if isinstance(error, KcibotError) else error
+                log.warning("%s: not delivered yet: %s", self._adapter.network, error, exc_info=unexpected)
                 sent = 0
                 self._stopping.wait(wait)
                 wait = min(wait * 2, LONGEST_WAIT_SECONDS)

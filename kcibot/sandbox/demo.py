@@ -21,6 +21,7 @@ PERSONS = ("operator", "manager-1", "manager-2", "observer")
 RATE = 60.0
 """In the room a minute passes every second."""
 AUTO_RATE = 600.0
+BUSY_MINUTES = 25.0
 WELCOME = """\
 KernelCI in miniature, below {folder}. A minute passes every second; /time +1d jumps.
 Type  !release plan  to see what a release would do,  !release prepare  to start one.
@@ -57,7 +58,7 @@ def play(folder: Path, real_yaml: Path | None) -> int:
         proof = Proof(sandbox)
         bot.start()
         room = Room(folder / "room", sandbox.clock.now)
-        story = Play(room, sandbox.clock, lambda: bot.alive)
+        story = Play(room, sandbox.clock, lambda: bot.alive, lambda: sandbox.keep_busy(BUSY_MINUTES))
         began = time.monotonic()
         ended = story.run()
         took = time.monotonic() - began

@@ -162,6 +162,10 @@ class Sandbox:
             server.stop()
         self.targets.stop()
 
+    def keep_busy(self, minutes: float) -> None:
+        """A build that the monitor started, over after so many minutes of the sandbox's."""
+        self.jobs.start_ambient(minutes)
+
     @property
     def baseline(self) -> Revision:
         """The revision of the last good pipe cleaner, whose results are there."""

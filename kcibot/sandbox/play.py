@@ -17,12 +17,18 @@ VOTERS = {"go": ("operator", "manager-1"), "accept": ("manager-2",), "force": ("
 
 
 class Play:
-    """The script. `alive` says whether the bot still runs; without it there is nothing to wait for."""
+    """The script. `alive` says whether the bot still runs; without it there is nothing to wait for.
 
-    def __init__(self, room: Room, clock: SandboxClock, alive: Callable[[], bool]) -> None:
+    `busy` makes Jenkins busy after the time that is passed over, so that a drain has something to wait for.
+    """
+
+    def __init__(
+        self, room: Room, clock: SandboxClock, alive: Callable[[], bool], busy: Callable[[], None] | None = None
+    ) -> None:
         self._room = room
         self._clock = clock
         self._alive = alive
+        self._busy = busy
         self._seen = 0
         self._messages: dict[int, str] = {}
         self._cards: dict[str, Notice] = {}
@@ -69,6 +75,8 @@ class Play:
         if not self._waited and any("Comment window" in line and "comments" in line for line in card.lines):
             self._waited = True
             self._clock.advance(COMMENT_WINDOW)
+            if self._busy:
+                self._busy()
 
     def _card(self) -> Notice:
         return list(self._cards.values())[-1] if self._cards else Notice("there is no card")

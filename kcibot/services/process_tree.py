@@ -17,6 +17,19 @@ def child_with(marker: str) -> int | None:
     return None
 
 
+def running(program: str, marker: str) -> list[int]:
+    """Processes of which a word of the command line ends in `program`, and that have `marker` in their command line
+    or environment, where each word has a zero byte before and after it.
+    """
+    found = []
+    for pid, _parent in _parents():
+        words = _command(pid)
+        named = any(word.endswith(program.encode()) for word in words.split(b"\0"))
+        if named and pid != os.getpid() and marker.encode() in b"\0" + words + _environment(pid):
+            found.append(pid)
+    return found
+
+
 def end_tree(root: int) -> None:
     """Kill a process and its descendants.
 
@@ -44,8 +57,17 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 
 def _environment(pid: int) -> bytes:
+    return _read(pid, "environ")
+
+
+def _command(pid: int) -> bytes:
+    return _read(pid, "cmdline")
+
+
+def _read(pid: int, name: str) -> bytes:
+    """Empty for a process that is gone, or somebody else's."""
     try:
-        return (PROC / str(pid) / "environ").read_bytes()
+        return (PROC / str(pid) / name).read_bytes()
     except OSError:
         return b""
 

@@ -31,6 +31,11 @@ def end_orphans(owner: str) -> int:
         time.sleep(0.05)  # there is nothing to wait on: they are no children of this process
     for pid in _marked(owner):
         _signal(pid, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (left := _marked(owner)) and time.monotonic() < deadline:
+        time.sleep(0.05)  # a killed process may act until it is gone
+    if left:
+        log.error("processes %s of an earlier bot cannot be ended: what they began is still in flight", left)
     if orphans:
         log.warning("ended %s processes that an earlier bot left behind", len(orphans))
     return len(orphans)
@@ -42,7 +47,7 @@ def _marked(owner: str) -> list[int]:
 
 
 def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 
 def _environment(pid: int) -> bytes:

@@ -259,9 +259,9 @@ def test_the_seed_job_is_run_and_what_it_enabled_is_disabled_again_and_said(make
     assert run.state is RunState.SUCCEEDED, [step.text for step in run.steps]
     text = run.step("apply-job-definitions").text
     assert text.startswith(f"{SEED} #1 from ")
-    assert text.endswith(f"{MONITOR} came back enabled and is disabled again")
+    assert text.endswith(f"{MONITOR} came back enabled: disabled again")
     assert world.ci.server.job(MONITOR).disabled
-    assert f"{MONITOR} came back enabled with the job definitions. I disabled it again" in world.ci.said()
+    assert f"{MONITOR} came back enabled with the job definitions: disabled again" in world.ci.said()
 
 
 def test_a_seed_job_that_starts_by_itself_after_the_push_is_waited_for(make: Callable[..., World]) -> None:

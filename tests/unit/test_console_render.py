@@ -236,7 +236,6 @@ def test_a_transcript_tells_in_order_who_said_what_and_what_changed(tmp_path: Pa
         "              @manager-1 @manager-2",
         "14:03:05 manager-1 reacts +1 to [3]",
         "14:05:05 [2] ~   ✓ Drain · 14 min",
-        "             ~   [###############.....] 3/4 steps",
         "14:06:05 [2] ~ gone: ✓ Plan",
         "14:08:05 manager-1 takes +1 back from [3]",
     ]

@@ -10,7 +10,11 @@ from kcibot.core.ports.basics import Cancellation, Report
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One run of a playbook, in the words of `ansible-playbook`'s own options."""
+    """One run of a playbook, in the words of `ansible-playbook`'s own options.
+
+    `ident` names this one run, in letters, digits and dashes, so that a later life can ask what became of it; empty
+    for a run that nobody will ask for.
+    """
 
     folder: Path
     playbook: str
@@ -24,6 +28,7 @@ class Deployment:
     become: bool = True
     ask_become_pass: bool = False
     private_key: str = ""
+    ident: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +42,24 @@ class DeployResult:
 
 
 class Deployer(Protocol):
-    """Runs playbooks."""
+    """Runs playbooks. A playbook that was begun goes on when the bot is killed, and keeps a record of its own."""
 
     def command(self, deployment: Deployment) -> tuple[str, ...]:
         """The exact argv that `deploy` will use, without secrets."""
         ...
 
     def deploy(self, deployment: Deployment, report: Report, cancellation: Cancellation) -> DeployResult:
-        """A failed task, named with its host, is PermanentError if nothing changed before it, else OutcomeUnknown."""
+        """Run it to its end, unless cancelled. A name is run once: called again, it tells what became of that run.
+
+        A failed task, named with its host, is PermanentError if nothing changed before it, else OutcomeUnknown; so is
+        a run that was cancelled or killed in the middle, after which handlers may not have run.
+        """
+        ...
+
+    def outcome(self, ident: str, report: Report, cancellation: Cancellation) -> DeployResult | None:
+        """What became of the run of that name, in this life or an earlier one; waited for if it still runs.
+
+        Its result, or an error as `deploy` raises it. None is proof: it never began, and will not begin any more.
+        Cancelling ends the run, as in `deploy`. Records are kept for 30 days.
+        """
         ...
