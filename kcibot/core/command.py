@@ -16,9 +16,7 @@ from datetime import timedelta
 from enum import EnumMeta
 from typing import Any, NewType, get_type_hints
 
-from kcibot.core.access import Person
 from kcibot.core.journal import Change
-from kcibot.core.message import Incoming
 from kcibot.core.notice import Notice
 from kcibot.errors import UserError
 
@@ -44,14 +42,6 @@ class MissingReason(UserError):
 
 class UsageError(UserError):
     """The words do not fit the command; the message says which and how it is used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invocation:
-    """One call of a command, as somebody typed it."""
-
-    person: Person
-    event: Incoming
 
 
 @dataclass(frozen=True)

@@ -287,7 +287,7 @@ class Driver:
     def _card(self, run: Run) -> tuple[Change, ...]:
         return card_changes(self._world, run)
 
-    def _logged(self, error: Exception) -> str:
+    def _logged(self, error: BaseException) -> str:
         reference = uuid.uuid4().hex[:8]
         log.error("unexpected error in run %s, reference %s", self._run_id, reference, exc_info=error)
         return f"something went wrong that I did not expect ({type(error).__name__}); the log has it under {reference}"

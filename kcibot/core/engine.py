@@ -163,7 +163,8 @@ class Engine:
         if current and (doubt := self._in_doubt(run, current)):
             raise UserError(
                 f"whether “{doubt[0]}” has happened is not known yet: !release retry {current.id} lets me look, "
-                f"!release skip {current.id} REASON if it happened, !release retry {current.id} --not-done if it did not"
+                f"!release skip {current.id} REASON if it happened, and "
+                f"!release retry {current.id} --not-done if it did not"
             )
         voided = self._voided(run, states=ANSWERED)
         run = replace(run, revision=run.revision + 1)

@@ -48,7 +48,7 @@ class Sender:
             try:
                 sent = self.send_some()
                 wait = FIRST_WAIT_SECONDS
-            except Exception as error:  # noqa: BLE001 (a mistake of an adapter must not silence a network for good)
+            except Exception as error:  # a mistake of an adapter must not silence a network for good
                 unexpected = None if isinstance(error, KcibotError) else error
                 log.warning("%s: not delivered yet: %s", self._adapter.network, error, exc_info=unexpected)
                 sent = 0

@@ -85,7 +85,7 @@ REPLACED = {
     "a key that is like no other": (
         "tick: 1s",
         "zzz: 1s",
-        "config.yaml:5: bot.zzz: is unknown here. There is: name, prefix, state, tick, log_level.",
+        "config.yaml:5: bot.zzz: is unknown here. There is: name, prefix, state, flood, tick, log_level.",
     ),
     "a key given twice": (
         "tick: 1s",

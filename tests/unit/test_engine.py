@@ -360,6 +360,7 @@ def _commit(room: Bench, outcome: Outcome) -> None:
     with room.world.lock:
         room.journal.commit(outcome.changes)
     room.engine.wake(outcome.wake)
+    room.settle()
 
 
 def test_an_expired_gate_of_a_step_is_asked_again_and_nothing_is_done(tmp_path: Path, clock: HandClock) -> None:

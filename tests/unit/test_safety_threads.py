@@ -1,0 +1,49 @@
+"""No thread dies silently: a mistake somewhere costs one try, not the network or the bot's ears."""
+
+import threading
+from pathlib import Path
+
+from kcibot.core.journal import Say
+from kcibot.core.message import MessageRef, Place
+from kcibot.core.notice import Notice
+from kcibot.core.ports import Inbox
+from kcibot.core.sender import Sender
+from tests.fakes.bench import ROOM
+from tests.fakes.toys import Target, push, toy_bench
+
+
+class Clumsy:
+    """A chat adapter whose first post stumbles over a mistake of its own."""
+
+    network = "console"
+
+    def __init__(self) -> None:
+        self.posted = threading.Event()
+        self.tries = 0
+
+    def start(self, inbox: Inbox) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def post(self, place: Place, notice: Notice, key: str) -> MessageRef:
+        self.tries += 1
+        if self.tries == 1:
+            raise ValueError("nobody thought of this")
+        self.posted.set()
+        return MessageRef(place.network, place.channel, key)
+
+    def edit(self, ref: MessageRef, notice: Notice) -> None: ...
+
+    def find(self, place: Place, key: str) -> MessageRef | None:
+        return None
+
+
+def test_a_mistake_of_an_adapter_does_not_silence_its_network(tmp_path: Path) -> None:
+    room, adapter = toy_bench(tmp_path, push(Target())), Clumsy()
+    sender = Sender(room.outbox, adapter)
+    sender.start()
+    room.journal.commit([Say("hello", ROOM, Notice("hello"))])
+    try:
+        assert adapter.posted.wait(10.0)
+    finally:
+        sender.stop(5.0)
