@@ -203,13 +203,6 @@ def write_back(context: Context, job: str, xml: str) -> None:
     write(context, job, to_write(context, job, xml, live), live)
 
 
-def restore(context: Context) -> Done[None]:
-    found = old_definitions(context, context.run.id)
-    for job, xml in found.items():
-        write_back(context, job, xml)
-    return Done(f"{worded(len(found), 'definition')} written back", None)
-
-
 def _xml_of(value: object) -> str:
     return str(value.get("xml", "")) if isinstance(value, dict) else ""
 
@@ -217,8 +210,6 @@ def _xml_of(value: object) -> str:
 def _of_run(value: object, run_id: int) -> bool:
     return isinstance(value, dict) and value.get("run") == run_id
 
-
-restore_job_definitions = Step("restore-job-definitions", "Job definitions written back", restore, type(None))
 
 apply_job_definitions = Step(
     "apply-job-definitions",
@@ -228,7 +219,6 @@ apply_job_definitions = Step(
     needed=apply_needed,
     preview=apply_preview,
     asks=apply_asks,
-    undo=restore_job_definitions,
     after=(plan, take_production_lock, push_core),
 )
 

@@ -23,7 +23,7 @@ from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
 from kcibot.core.watching import Watching
 from kcibot.core.world import World
-from kcibot.errors import ConfigError, KcibotError, UserError
+from kcibot.errors import Aborted, ConfigError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,13 @@ class Bot:
         log.info("stopped")
 
     def _tick(self) -> None:
-        self.engine.tick()
-        self._watching.tick()
+        try:
+            self.engine.tick()
+            self._watching.tick()
+        except Aborted:
+            log.exception("another bot has the lease; this one stops")
+            self.failed.set()
+            return
         self._pulse.touch()
 
     def _listen(self) -> None:

@@ -200,7 +200,6 @@ class Step(Generic[T_co]):
     needed: Callable[[Context], Needed] = always
     preview: Callable[[Context], Preview] = nothing_to_show
     asks: Callable[[Context], GateRequest | None] = asks_nothing
-    undo: "Step[None] | None" = None
     after: tuple["Step[object]", ...] = ()
     limit: timedelta = timedelta(hours=24)
     retry: Retry = Retry()

@@ -25,7 +25,8 @@ def trouble(run: Run, record: StepRecord, state: StepState, text: str, effects: 
     """What broke, what production is left with, and what can be done."""
     is_gate = record.kind is StepKind.GATE
     what = "its outcome is unknown" if state is StepState.UNKNOWN else "failed"
-    title = f"{run.title}: “{record.title}” {'was not approved' if is_gate else what}"
+    what = "was not approved" if is_gate and text.startswith("rejected") else "cannot be asked" if is_gate else what
+    title = f"{run.title}: “{record.title}” {what}"
     choices = CHOICES_UNKNOWN if state is StepState.UNKNOWN else CHOICES_GATE if is_gate else CHOICES
     amend = CHOICE_AMEND if any(step.id == AMENDING for step in run.steps) else ""
     lines = (text, *_left_with(run, effects), choices.format(step=record.id, amend=amend))

@@ -107,7 +107,7 @@ def test_help_lists_every_family_once(bench: Bench) -> None:
 def test_help_on_a_family_lists_its_verbs(bench: Bench) -> None:
     said = ask(bench, "!help release")
     assert "!release retry [STEP] [--run RUN] [--not-done]: " in said
-    assert "!release abort REASON [--run RUN]: End the run where it is." in said
+    assert "!release abort REASON [--run RUN]: End the run where it is, and say what it leaves behind." in said
 
 
 def test_help_on_a_verb_says_who_may_and_gives_an_example(bench: Bench) -> None:
