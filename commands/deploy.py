@@ -28,6 +28,7 @@ from kcibot.sdk import (
     nearest,
 )
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
+from kcibot_commands.playbook_runs import believe, play, played
 from kcibot_commands.production import (
     open_production,
     push_asks,
@@ -131,34 +132,36 @@ def run_playbook(context: Context, component: str, version: str, git_head: str =
     """Run the playbook once, then prove that the component runs that version and its worker takes tasks.
 
     PermanentError if the playbook broke off, which says what it left; OutcomeUnknown if the old version goes on
-    answering.
+    answering. Whether it ran is told by the playbook's own record, which outlives a killed bot: the version alone
+    does not say whether everything after it in the playbook was done too.
     """
     playbook, run = deployment(context, component, git_head)
     commit = context.keep(f"configuration {_try(context, component)}", lambda: _configuration(context, playbook))
     context.ports.git.remote(playbook.repository).checkout(commit, run.folder)
-    before = context.keep(f"version before {component}", lambda: _running(context, component))
-    begun: list[str] = []
+    patience = [context.settings(DeploySettings).answers_within]
+
+    def wait() -> None:
+        """The second time nobody waits, only looks."""
+        _wait_for(context, component, version, patience.pop() if patience else timedelta())
 
     def deploy() -> str:
-        begun.append(version)
         try:
-            context.ports.deployer.deploy(run, context.report, context.cancellation)
+            handlers = play(context, component, run, commit)
         except OutcomeUnknown as error:
             # By now even the new version proves nothing: what came after it in the playbook was not done.
             raise PermanentError(f"{error} {_half_way(context, component)}") from error
-        _wait_for(context, component, version)
+        believe(context, component, handlers)
+        wait()
         return commit
 
     def probe() -> Proof[str]:
-        running = context.ports.results.version(component)
-        if running == version and before not in {version, NO_ANSWER}:
-            return Happened(commit)
-        if begun or running != before or before == version:
-            # The version tells nothing here: half a playbook may have changed everything but that.
-            raise OutcomeUnknown(f"{component} answers version {running}")
-        return NotHappened()
+        configuration = played(context, component)
+        if configuration is None:
+            return NotHappened()
+        wait()
+        return Happened(configuration)
 
-    configuration = context.effect(f"deploy {component} {version}", deploy, probe)
+    configuration = context.effect(f"deploy {component} {version}", deploy, probe, late=timedelta())
     _prove(context, component, version)
     return Deployed(component, version, configuration)
 
@@ -178,16 +181,16 @@ def _half_way(context: Context, component: str) -> str:
 
 
 def _running(context: Context, component: str) -> str:
-    """What answers before the playbook; a component that is down may be deployed all the more."""
+    """What answers now, for people; empty if nothing does."""
     try:
         return context.ports.results.version(component)
     except KcibotError:
         return NO_ANSWER
 
 
-def _wait_for(context: Context, component: str, version: str) -> None:
+def _wait_for(context: Context, component: str, version: str, patience: timedelta) -> None:
     """Give restarted services time to answer. Raises OutcomeUnknown: by now the playbook has had its effect."""
-    tries = int(context.settings(DeploySettings).answers_within.total_seconds() / LOOK_AGAIN_SECONDS) + 1
+    tries = int(patience.total_seconds() / LOOK_AGAIN_SECONDS) + 1
     said = ""
     for left in reversed(range(tries)):
         try:

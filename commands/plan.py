@@ -207,7 +207,8 @@ def _part(look: _Look) -> tuple[Part, tuple[Problem, ...]]:
     production = _head(branches, component.production, look.name)
     git.fetch()  # after the branches were asked for, so that the mirror has what they name
     commits = git.log(production, development)
-    previous = _previous(component, tags, production, look.at)
+    new = {commit.sha for commit in commits}  # a tag on these names this release, not the one before
+    previous = _previous(component, tuple(t for t in tags if t.target not in new), production, look.at)
     part = Part(
         look.name,
         production,

@@ -136,7 +136,7 @@ def _released(context: Context) -> list[str]:
     if not context.has_result(plan):
         return []
     frozen = context.result(plan)
-    changed = [part for part in frozen.parts.values() if part.changed or part.base]
+    changed = [part for part in frozen.parts.values() if part.changed or (part.base or part.production) != part.release]
     same = [part.component for part in frozen.parts.values() if part not in changed]
     unchanged = [f"Unchanged: {listed(same)}"] if same else []
     return [*(_part_line(part) for part in changed), *unchanged]

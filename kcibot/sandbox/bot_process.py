@@ -20,6 +20,11 @@ class BotProcess:
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of the process that was started last; 0 if none was."""
+        return self._process.pid if self._process else 0
+
     def start(self) -> None:
         argv = (sys.executable, "-m", "kcibot", "run", "--config", "config.yaml", "--clock", "clock.json")
         with (self._folder / "bot.log").open("ab") as log:

@@ -143,9 +143,9 @@ class AnsibleDeployer:
                 pass_fds=(lock,),
                 start_new_session=True,
             )
-        with contextlib.suppress(OSError):  # whatever became of it, its record tells
-            with supervisor.stdin as pipe:  # type: ignore[union-attr]  # it was asked for
-                pipe.write(password)
+        # whatever became of it, its record tells
+        with contextlib.suppress(OSError), supervisor.stdin as pipe:  # type: ignore[union-attr]  # it was asked for
+            pipe.write(password)
         return supervisor
 
     def _environment(self) -> dict[str, str]:
@@ -164,7 +164,8 @@ def _followed(record: Record, report: Report, cancellation: Cancellation) -> End
     told, stop_at = 0, None
     while True:
         over = record.free()
-        for line, told in record.told(told):
+        lines, told = record.told(told)
+        for line in lines:
             report(line)
         ending = record.ending()
         if ending is not None:

@@ -10,9 +10,10 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from kcibot.services import process_tree
 
@@ -137,20 +138,20 @@ class Record:
     def ending(self) -> Ending | None:
         """None if it has not ended, or was killed before it could say how."""
         try:
-            fields = json.loads(self._result.read_text())
+            fields: dict[str, Any] = json.loads(self._result.read_text(), object_hook=_frozen_fields)
         except FileNotFoundError:
             return None
-        return Ending(**{name: _frozen(value) for name, value in fields.items()})
+        return Ending(**fields)
 
-    def told(self, offset: int) -> Iterator[tuple[str, int]]:
-        """Every whole line from that offset in bytes, and the offset behind it."""
-        with contextlib.suppress(FileNotFoundError), self._events.open("rb") as events:
-            events.seek(offset)
-            for line in events:
-                if not line.endswith(b"\n"):
-                    return
-                offset += len(line)
-                yield str(json.loads(line)["line"]), offset
+    def told(self, offset: int) -> tuple[list[str], int]:
+        """Every whole line from that offset in bytes on, and the offset behind the last."""
+        try:
+            with self._events.open("rb") as events:
+                events.seek(offset)
+                whole, newline, _rest = events.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return [], offset
+        return [str(json.loads(line)["line"]) for line in whole.splitlines()], offset + len(whole + newline)
 
     def ask_to_stop(self) -> None:
         self._stop.touch()
@@ -202,6 +203,10 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _frozen_fields(fields: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: _frozen(value) for name, value in fields.items()}
 
 
 def _frozen(value: object) -> object:

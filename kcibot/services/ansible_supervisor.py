@@ -25,7 +25,7 @@ POLL_SECONDS = 0.2
 
 
 def main(folder: Path, lock: int) -> int:
-    os.set_inheritable(lock, False)  # Ansible must not hold it when the supervisor is gone
+    os.set_inheritable(lock, False)  # noqa: FBT003 (so it is declared) Ansible must not hold it when this is gone
     password = sys.stdin.read()
     record = Record(folder)
     try:

@@ -18,8 +18,9 @@ def child_with(marker: str) -> int | None:
 
 
 def running(program: str, marker: str) -> list[int]:
-    """Processes of which a word of the command line ends in `program`, and that have `marker` in their command line
-    or environment, where each word has a zero byte before and after it.
+    """Processes that have `marker` in their command line or environment, and the program as the end of a word.
+
+    In both, each word has a zero byte before and behind it.
     """
     found = []
     for pid, _parent in _parents():

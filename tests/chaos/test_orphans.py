@@ -1,4 +1,4 @@
-"""What a killed bot had begun on this machine is ended before the next life looks: nothing goes on unwatched."""
+"""What a killed bot had begun on this machine is ended before the next life looks, or watched by it to its end."""
 
 import subprocess
 import sys
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kcibot.core.ports import Never, ignore_report
+from kcibot.services.ansible import AnsibleDeployer
 from kcibot.services.processes import end_orphans
 
 pytestmark = pytest.mark.chaos
@@ -21,7 +23,8 @@ from kcibot.services.processes import mark_children
 
 folder = Path(sys.argv[1])
 mark_children(sys.argv[2])
-AnsibleDeployer().deploy(Deployment(folder, "site.yml", "hosts", "here", become=False), ignore_report, Never())
+deployment = Deployment(folder / "play", "site.yml", "hosts", "here", become=False, ident="7-deploy-1")
+AnsibleDeployer(folder / "records").deploy(deployment, ignore_report, Never())
 """
 PLAYBOOK = """
 - hosts: all
@@ -67,12 +70,18 @@ def stays_away(path: Path, seconds: float) -> bool:
     return not path.exists()
 
 
-def test_a_playbook_of_a_killed_bot_is_ended(tmp_path: Path) -> None:
+def test_a_playbook_of_a_killed_bot_goes_on_to_its_end_and_the_next_life_finds_its_result(tmp_path: Path) -> None:
     begun, ended = tmp_path / "begun", tmp_path / "ended"
-    (tmp_path / "hosts").write_text(f"here ansible_connection=local ansible_python_interpreter={sys.executable}\n")
-    (tmp_path / "site.yml").write_text(PLAYBOOK.format(begun=begun, ended=ended))
-    assert killed_in_the_middle(DEPLOY, tmp_path, begun) > 0
-    assert stays_away(ended, 2.0)
+    play = tmp_path / "play"
+    play.mkdir()
+    (play / "hosts").write_text(f"here ansible_connection=local ansible_python_interpreter={sys.executable}\n")
+    (play / "site.yml").write_text(PLAYBOOK.format(begun=begun, ended=ended))
+    killed_in_the_middle(DEPLOY, tmp_path, begun)
+    assert not ended.exists()
+    result = AnsibleDeployer(tmp_path / "records").outcome("7-deploy-1", ignore_report, Never())
+    assert ended.exists()
+    assert result
+    assert result.changes == ("here: command",)
 
 
 def test_a_push_of_a_killed_bot_is_ended(tmp_path: Path) -> None:

@@ -1,7 +1,13 @@
 """Deployments: what is shown is what runs, only an answering version is believed, half a playbook is no success."""
 
+import os
 import shlex
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +18,9 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST, Targets
+from kcibot.services import process_tree
+from kcibot.services.ansible_record import SUPERVISOR
+from kcibot.services.processes import end_orphans
 from kcibot_commands import deploy, runs
 from kcibot_commands.deploy import Deployable, DeployArgs, Deployed, DeploySettings, deploy_backend, deploy_frontend
 from kcibot_commands.plan import plan
@@ -50,6 +59,39 @@ DEAF = "".join(
     f"- name: Restart kernelci-{name}\n  ansible.builtin.debug:\n    msg: nothing\n" for name in ("backend", "celery")
 )
 
+SLOW = """
+- name: Restart kernelci-celery
+  ansible.builtin.command:
+    argv:
+      - sh
+      - -c
+      - >-
+        echo once >> {begun}; while [ ! -e {go} ]; do sleep 0.02; done;
+        exec {{{{ ansible_python_interpreter }}}} -IS {{{{ service_control }}}} {{{{ service_folder }}}}
+        restart kernelci-celery
+"""
+REPOSITORY = Path(__file__).parents[2]
+LIFE = """
+import sys
+from pathlib import Path
+from kcibot import app
+from kcibot.config import load
+from kcibot.core.redact import Redactor
+from kcibot.services.processes import mark_children
+from kcibot_commands.deploy import deploy_backend
+from kcibot_commands.plan import plan
+from kcibot.core.procedure import Procedure
+from tests.fakes.bench import make_bench
+from tests.fakes.kernelci_bench import SECTIONS, start
+
+folder = Path(sys.argv[1])
+mark_children(str(folder))
+config = load(folder / "config.yaml", {str(vars(kind)["section"]): kind for kind in SECTIONS})
+ports = app.ports(config, Redactor())
+procedure = Procedure("release", plan, deploy_backend)
+start(make_bench(folder, policies=config.policies(), ports=ports, sections=config.sections), procedure)
+"""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Kernelci]:
@@ -72,6 +114,21 @@ def state(run: Run, step_id: str = "deploy-backend") -> tuple[StepState, str]:
 
 def tasks(place: Kernelci) -> str:
     return place.git("backend-config", "show", f"main:{TASKS}")
+
+
+def slow_worker(place: Kernelci) -> tuple[Path, Path]:
+    """Its restart is the last of the playbook. The files: there when it has begun, and made to let it go on."""
+    begun, go = place.folder / "restarting", place.folder / "go"
+    good = place.git("backend-config", "show", f"main:{HANDLERS}").partition("- name: Restart kernelci-celery")[0]
+    place.commit("backend-config", {HANDLERS: good + SLOW.format(begun=begun, go=go)}, "slow down")
+    return begun, go
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "this never became true"
+        threading.Event().wait(0.02)
 
 
 def argv(text: str) -> list[str]:
@@ -148,13 +205,13 @@ def test_a_playbook_that_breaks_off_is_not_run_again_without_being_asked(place: 
     place.commit("backend-config", {TASKS: f"{tasks(place)}\n\n{FAIL}", HANDLERS: f"---\n{DEAF}"}, "break")
     bench = place.bench(runs)
     said = state(start(bench, AT_ONCE))
-    assert said[0] is StepState.UNKNOWN
+    assert said[0] is StepState.FAILED
     assert "the disk is full" in said[1]
     assert "Changed before:" in said[1]
-    assert "backend answers version 2026.11.0" in said[1]
-    assert "!release retry deploy-backend --not-done" in alerts(bench)
+    assert "Production is half-way: backend answers version 2026.11.0" in said[1]
+    assert "!release retry tries again" in alerts(bench)
     bench.tick(timedelta(hours=1))
-    assert state(bench.run())[0] is StepState.UNKNOWN
+    assert state(bench.run())[0] is StepState.FAILED
 
 
 def test_a_version_that_does_not_answer_is_no_success(place: Kernelci) -> None:
@@ -231,6 +288,61 @@ def test_a_bot_that_is_killed_before_the_playbook_runs_it_then(place: Kernelci) 
     assert machines(place).facts(BACKEND).version == "2026.11.1"
 
 
+def test_a_bot_that_is_killed_in_the_middle_of_the_playbook_ends_with_every_service_restarted_once(
+    place: Kernelci,
+) -> None:
+    """Killed when the new version answers already, and the worker's restart is still to come."""
+    begun, go = slow_worker(place)
+    assert place.config
+    with subprocess.Popen([sys.executable, "-c", LIFE, str(place.folder)], cwd=REPOSITORY) as life:
+        wait_until(begun.exists)
+        life.kill()
+    end_orphans(str(place.folder))
+    assert machines(place).facts(BACKEND).version == "2026.11.1"
+    second = place.bench(procedures=[AT_ONCE])
+    second.engine.resume()
+    assert not second.engine.settle(1.0), "it waits for the playbook"
+    go.touch()
+    assert second.run().state is RunState.SUCCEEDED, alerts(second)
+    for name in (BACKEND, CELERY):
+        assert (machines(place).facts(name).starts, machines(place).facts(name).version) == (2, "2026.11.1")
+    assert begun.read_text() == "once\n"
+
+
+def test_a_playbook_that_restarts_nothing_is_not_believed_after_one_that_was_cut_off(place: Kernelci) -> None:
+    begun, go = slow_worker(place)
+    bench = place.bench(runs)
+    thread = threading.Thread(target=start, args=(bench, AT_ONCE))
+    thread.start()
+    wait_until(begun.exists)
+    (supervisor,) = process_tree.running(SUPERVISOR, str(place.folder))
+    os.kill(supervisor, signal.SIGKILL)
+    thread.join(30)
+    said = state(bench.run())
+    assert said[0] is StepState.FAILED
+    assert "Production is half-way: backend answers version 2026.11.1" in said[1]
+    go.touch()
+    bench.say("operator", "!release retry")
+    said = state(bench.run())
+    assert said[0] is StepState.UNKNOWN
+    assert "restarted nothing, and one before it broke off" in said[1]
+    assert machines(place).facts(CELERY).version == "2026.11.0"
+    bench.say("operator", "!release retry --not-done")
+    assert state(bench.run())[0] is StepState.UNKNOWN
+
+
+def test_a_retry_after_a_failure_runs_the_playbook_anew(place: Kernelci) -> None:
+    good = tasks(place)
+    place.commit("backend-config", {TASKS: f"---\n{FAIL}"}, "break")
+    bench = place.bench(runs)
+    assert state(start(bench, AT_ONCE))[0] is StepState.FAILED
+    place.commit("backend-config", {TASKS: good}, "mend")
+    bench.tick(timedelta(minutes=1))
+    bench.say("operator", "!release retry")
+    assert bench.run().state is RunState.SUCCEEDED, alerts(bench)
+    assert machines(place).facts(CELERY).version == "2026.11.1"
+
+
 # ---- alone -----------------------------------------------------------------------------------------------------
 
 
@@ -273,7 +385,7 @@ def test_a_component_that_is_down_can_be_deployed(place: Kernelci) -> None:
     assert machines(place).facts(BACKEND).version == "2026.11.1"
 
 
-def test_a_killed_deployment_of_the_version_that_ran_before_is_for_people_to_judge(place: Kernelci) -> None:
+def test_a_killed_deployment_of_the_version_that_ran_before_is_found_done_by_its_record(place: Kernelci) -> None:
     procedure = Procedure("deploy again", deploy.DEPLOY.item("run-playbook"))  # type: ignore[arg-type]
     deployer = Followed(place.ports.deployer, "deploy", killed(place))
     first = place.bench(ports=with_ports(place.ports, deployer=deployer))
@@ -281,6 +393,4 @@ def test_a_killed_deployment_of_the_version_that_ran_before_is_for_people_to_jud
     revive(place, first)
     second = place.bench(procedures=[procedure])
     second.engine.resume()
-    said = state(second.run(), "run-playbook")
-    assert said[0] is StepState.UNKNOWN
-    assert "backend answers version 2026.11.0" in said[1]
+    assert state(second.run(), "run-playbook") == (StepState.DONE, "version 2026.11.0 answers")

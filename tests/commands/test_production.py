@@ -288,7 +288,7 @@ def test_a_run_whose_lock_was_taken_away_pushes_nothing_more(place: Kernelci) ->
     bench.react("manager-1", GO)
     state, text = step(bench.run())
     assert state is StepState.FAILED
-    assert "taken away from this run and nobody has it, so nothing more was pushed" in text
+    assert "taken away from this run and nobody has it, so nothing more was done" in text
     assert place.head("core", PRODUCTION) == old
     bench.say("operator", "!release retry production-lock")
     bench.say("operator", "!release retry push-core")

@@ -61,6 +61,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(targets, repositories, tmp_path)
 
 
+@pytest.fixture
+def deployer(tmp_path: Path) -> AnsibleDeployer:
+    return AnsibleDeployer(tmp_path / "records")
+
+
 def playbook(folder: Path, tasks: str, head: str = "") -> Deployment:
     """A playbook of its own, on this machine."""
     folder.mkdir(exist_ok=True)
@@ -84,7 +89,9 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
 # ---- deploying -------------------------------------------------------------------------------------------------
 
 
-def test_a_deployment_installs_the_revision_and_restarts_what_serves_it(world: World) -> None:
+def test_a_deployment_installs_the_revision_and_restarts_what_serves_it(
+    world: World, deployer: AnsibleDeployer
+) -> None:
     backend = world.repositories.remote("backend")
     old = backend.branches()["kernelci.org"]
     text = backend.read(old, "app/handlers/__init__.py").replace("2021.5.0", "2021.5.1")
@@ -94,7 +101,7 @@ def test_a_deployment_installs_the_revision_and_restarts_what_serves_it(world: W
     lines: list[str] = []
     before = world.targets.facts(BACKEND)
     deployment = world.deployment("backend", BACKEND_HOST, "kernelci.org")
-    result = AnsibleDeployer().deploy(deployment, lines.append, Never())
+    result = deployer.deploy(deployment, lines.append, Never())
     assert shown_version(world.targets.url(BACKEND)) == "2021.5.1"
     after = world.targets.facts(BACKEND)
     assert (after.starts, after.commit, after.pid != before.pid) == (2, new, True)
@@ -108,9 +115,9 @@ def test_a_deployment_installs_the_revision_and_restarts_what_serves_it(world: W
     assert result.changed == len(result.changes)
 
 
-def test_the_frontend_keeps_old_dated_files_beside_the_new_ones(world: World) -> None:
+def test_the_frontend_keeps_old_dated_files_beside_the_new_ones(world: World, deployer: AnsibleDeployer) -> None:
     deployment = world.deployment("frontend", FRONTEND_HOST, "main")
-    result = AnsibleDeployer().deploy(deployment, ignore_report, Never())
+    result = deployer.deploy(deployment, ignore_report, Never())
     views = {path.name for path in (world.targets.static(FRONTEND_HOST) / "js/app").glob("view-builds-id.*")}
     assert views == {"view-builds-id.2020.10.js", "view-builds-id.2021.5.js"}
     assert result.handlers == ("kernelci.org: Restart kernelci-frontend",)
@@ -120,15 +127,15 @@ def test_the_frontend_keeps_old_dated_files_beside_the_new_ones(world: World) ->
         assert b"showLog = true" in answer.read()
 
 
-def test_a_check_changes_nothing(world: World) -> None:
+def test_a_check_changes_nothing(world: World, deployer: AnsibleDeployer) -> None:
     deployment = replace(world.deployment("backend", BACKEND_HOST, "main"), check=True)
     before = world.targets.facts(BACKEND)
-    result = AnsibleDeployer().deploy(deployment, ignore_report, Never())
+    result = deployer.deploy(deployment, ignore_report, Never())
     assert result.changed > 0
     assert world.targets.facts(BACKEND) == before
 
 
-def test_the_command_is_exactly_the_one_that_ansible_is_given(tmp_path: Path) -> None:
+def test_the_command_is_exactly_the_one_that_ansible_is_given(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     deployment = Deployment(
         folder=tmp_path,
         playbook="site.yml",
@@ -140,7 +147,7 @@ def test_the_command_is_exactly_the_one_that_ansible_is_given(tmp_path: Path) ->
         ask_become_pass=True,
         private_key="/etc/keys/deploy",
     )
-    assert AnsibleDeployer().command(deployment) == (
+    assert deployer.command(deployment) == (
         *("ansible-playbook", "-i", "hosts", "-l", "api.kernelci.org", "-D", "-b", "--ask-become-pass"),
         *("--force-handlers", "--skip-tags=secrets", "-t", "app", "--private-key", "/etc/keys/deploy"),
         *("-e", "git_head=kernelci.org", "-e", "message='two words'", "site.yml"),
@@ -150,53 +157,55 @@ def test_the_command_is_exactly_the_one_that_ansible_is_given(tmp_path: Path) ->
 # ---- when it goes wrong ----------------------------------------------------------------------------------------
 
 
-def test_a_task_that_fails_first_changed_nothing(world: World) -> None:
+def test_a_task_that_fails_first_changed_nothing(world: World, deployer: AnsibleDeployer) -> None:
     before = world.targets.facts(BACKEND)
     deployment = world.deployment("backend", BACKEND_HOST, "no-such-branch")
     with pytest.raises(PermanentError, match=r"api\.kernelci\.org: Check out the code: .*No task had changed anything"):
-        AnsibleDeployer().deploy(deployment, ignore_report, Never())
+        deployer.deploy(deployment, ignore_report, Never())
     assert world.targets.facts(BACKEND) == before
 
 
-def test_a_task_that_fails_after_a_change_leaves_it_unknown_but_handlers_did_run(world: World) -> None:
+def test_a_task_that_fails_after_a_change_leaves_it_unknown_but_handlers_did_run(
+    world: World, deployer: AnsibleDeployer
+) -> None:
     static = world.targets.static(FRONTEND_HOST)
     static.rename(static.with_name("away"))
     static.write_text("in the way")
     deployment = world.deployment("frontend", FRONTEND_HOST, "main")
     with pytest.raises(OutcomeUnknown, match=r"Make the folder.*Changed before: kernelci\.org: Check out the code"):
-        AnsibleDeployer().deploy(deployment, ignore_report, Never())
+        deployer.deploy(deployment, ignore_report, Never())
     assert world.targets.facts(FRONTEND).starts == 2
     assert world.targets.facts(FRONTEND).commit == world.targets.deployed(FRONTEND_HOST)
 
 
-def test_a_host_that_the_inventory_does_not_know_is_refused(world: World) -> None:
+def test_a_host_that_the_inventory_does_not_know_is_refused(world: World, deployer: AnsibleDeployer) -> None:
     deployment = world.deployment("backend", "api.kernelci.example", "main")
     with pytest.raises(PermanentError, match=r"no hosts to target.*Nothing was changed"):
-        AnsibleDeployer().deploy(deployment, ignore_report, Never())
+        deployer.deploy(deployment, ignore_report, Never())
 
 
-def test_a_missing_playbook_or_folder_is_said(tmp_path: Path) -> None:
+def test_a_missing_playbook_or_folder_is_said(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     deployment = playbook(tmp_path / "play", "  - debug: {msg: x}\n")
     with pytest.raises(PermanentError, match=r"other\.yml could not be found"):
-        AnsibleDeployer().deploy(replace(deployment, playbook="other.yml"), ignore_report, Never())
+        deployer.deploy(replace(deployment, playbook="other.yml"), ignore_report, Never())
     with pytest.raises(PermanentError, match="not there"):
-        AnsibleDeployer().deploy(replace(deployment, folder=tmp_path / "none"), ignore_report, Never())
+        deployer.deploy(replace(deployment, folder=tmp_path / "none"), ignore_report, Never())
 
 
-def test_tags_that_fit_no_task_are_no_success(tmp_path: Path) -> None:
+def test_tags_that_fit_no_task_are_no_success(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     deployment = replace(playbook(tmp_path / "play", "  - debug: {msg: x}\n"), tags=("nothing",))
     with pytest.raises(PermanentError, match="no task at all"):
-        AnsibleDeployer().deploy(deployment, ignore_report, Never())
+        deployer.deploy(deployment, ignore_report, Never())
 
 
-def test_a_stopped_deployment_is_unknown_and_its_processes_are_gone(tmp_path: Path) -> None:
+def test_a_stopped_deployment_is_unknown_and_its_processes_are_gone(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     mark = tmp_path / "pid"
     deployment = playbook(tmp_path / "play", f"  - shell: echo $$ > {mark}; exec sleep 60\n")
     cancel, failure = Cancel(), []
 
     def deploy() -> None:
         with pytest.raises(OutcomeUnknown, match="was stopped in the middle") as caught:
-            AnsibleDeployer().deploy(deployment, ignore_report, cancel)
+            deployer.deploy(deployment, ignore_report, cancel)
         failure.append(caught.value)
 
     thread = threading.Thread(target=deploy)
@@ -216,17 +225,17 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def test_what_is_cancelled_before_it_begins_is_not_begun(tmp_path: Path) -> None:
+def test_what_is_cancelled_before_it_begins_is_not_begun(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     cancel = Cancel()
     cancel.event.set()
     with pytest.raises(Aborted, match="nothing was changed"):
-        AnsibleDeployer().deploy(playbook(tmp_path / "play", "  - debug: {msg: x}\n"), ignore_report, cancel)
+        deployer.deploy(playbook(tmp_path / "play", "  - debug: {msg: x}\n"), ignore_report, cancel)
 
 
 def test_a_time_limit_leaves_it_unknown(tmp_path: Path) -> None:
     deployment = playbook(tmp_path / "play", "  - command: sleep 60\n")
     with pytest.raises(OutcomeUnknown, match="time limit"):
-        AnsibleDeployer(timeout_seconds=1).deploy(deployment, ignore_report, Never())
+        AnsibleDeployer(tmp_path / "records", timeout_seconds=1).deploy(deployment, ignore_report, Never())
 
 
 def test_a_host_that_cannot_be_reached_is_worth_another_try(tmp_path: Path) -> None:
@@ -236,7 +245,7 @@ def test_a_host_that_cannot_be_reached_is_worth_another_try(tmp_path: Path) -> N
     program.parent.mkdir()
     program.write_text("#!/bin/sh\necho 'ssh: connect to host here port 1: Connection refused' >&2\nexit 255\n")
     program.chmod(0o755)
-    deployer = AnsibleDeployer(variables={"ANSIBLE_SSH_EXECUTABLE": str(program)})
+    deployer = AnsibleDeployer(tmp_path / "records", variables={"ANSIBLE_SSH_EXECUTABLE": str(program)})
     with pytest.raises(TransientError, match=r"could not reach here: .*Nothing was changed"):
         deployer.deploy(deployment, ignore_report, Never())
 
@@ -257,35 +266,44 @@ def test_the_sudo_password_is_typed_and_never_shown(tmp_path: Path) -> None:
     (deployment.folder / "hosts").write_text(f"{LOCAL} ansible_become_exe={fake} ansible_become_user=nobody\n")
     deployment = replace(deployment, ask_become_pass=True)
     lines: list[str] = []
-    deployer = AnsibleDeployer(lambda: "hunter2", {"ANSIBLE_PIPELINING": "True"})
+    deployer = AnsibleDeployer(tmp_path / "records", lambda: "hunter2", {"ANSIBLE_PIPELINING": "True"})
     result = deployer.deploy(deployment, lines.append, Never())
     assert (tmp_path / "said").read_text() == "hunter2\n"
-    assert "hunter2" not in " ".join((*lines, *result.changes, *AnsibleDeployer().command(deployment)))
+    assert "hunter2" not in " ".join((*lines, *result.changes, *deployer.command(deployment)))
+    assert not [
+        file for file in (tmp_path / "records").rglob("*") if file.is_file() and b"hunter2" in file.read_bytes()
+    ]
     with pytest.raises(ConfigError, match="sudo password"):
-        AnsibleDeployer().deploy(deployment, ignore_report, Never())
+        AnsibleDeployer(tmp_path / "records").deploy(deployment, ignore_report, Never())
 
 
-def test_playbooks_do_not_see_the_bots_own_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_playbooks_do_not_see_the_bots_own_secrets(
+    tmp_path: Path, deployer: AnsibleDeployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KCIBOT_SLACK_TOKEN", "xoxb-secret")
     out = tmp_path / "out"
     task = f"  - copy: {{content: \"{{{{ lookup('env', 'KCIBOT_SLACK_TOKEN') }}}}-\", dest: {out}}}\n"
-    AnsibleDeployer().deploy(playbook(tmp_path / "play", task), ignore_report, Never())
+    deployer.deploy(playbook(tmp_path / "play", task), ignore_report, Never())
     assert out.read_text() == "-"
 
 
-def test_an_output_that_may_not_be_logged_is_not_quoted(tmp_path: Path) -> None:
+def test_an_output_that_may_not_be_logged_is_not_quoted(tmp_path: Path, deployer: AnsibleDeployer) -> None:
     task = "  - command: sh -c 'echo hunter2; exit 1'\n    no_log: true\n"
     with pytest.raises(PermanentError) as failure:
-        AnsibleDeployer().deploy(playbook(tmp_path / "play", task), ignore_report, Never())
+        deployer.deploy(playbook(tmp_path / "play", task), ignore_report, Never())
     assert "hunter2" not in str(failure.value)
 
 
-def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_behind_but_the_record(
+    tmp_path: Path, deployer: AnsibleDeployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    AnsibleDeployer().deploy(playbook(tmp_path / "play", "  - command: 'true'\n"), ignore_report, Never())
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    deployer.deploy(playbook(tmp_path / "play", "  - command: 'true'\n"), ignore_report, Never())
     assert list(temporary.iterdir()) == []
+    kept = {"begun", "events.jsonl", "order.json", "result.json", "running.lock", "supervisor.log"}
+    assert {path.name for path in (tmp_path / "records").glob("*/*")} == kept
 
 
 @pytest.mark.parametrize(
@@ -300,6 +318,8 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         {"private_key": "key --check"},
     ],
 )
-def test_what_could_be_read_as_another_option_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+def test_what_could_be_read_as_another_option_is_refused(
+    tmp_path: Path, deployer: AnsibleDeployer, change: dict[str, object]
+) -> None:
     with pytest.raises(PermanentError):
-        AnsibleDeployer().command(replace(Deployment(tmp_path, "site.yml", "hosts", "all"), **change))  # type: ignore[arg-type]
+        deployer.command(replace(Deployment(tmp_path, "site.yml", "hosts", "all"), **change))  # type: ignore[arg-type]
