@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 from kcibot.core import asking
@@ -39,7 +38,6 @@ from kcibot.errors import UserError
 
 log = logging.getLogger(__name__)
 
-LAST_WORDS_SECONDS = 5.0
 UNANSWERED = frozenset({AskState.OPEN})
 ANSWERED = frozenset({AskState.OPEN, AskState.APPROVED})
 """What begins anew asks anew: an approval was for what was done then."""
@@ -209,17 +207,15 @@ class Engine:
         self._remind()
 
     def close(self, seconds: float) -> None:
-        """Let effects in flight come to their end, at most so long, and begin no others. Runs go on after a start."""
-        self._closing_with(Cancel.stand_still)
-        if not self.settle(seconds):
-            self._closing_with(Cancel.cancel)
-            self.settle(LAST_WORDS_SECONDS)
+        """Let effects in flight come to their end, at most so long, and begin no others. Runs go on after a start.
 
-    def _closing_with(self, how: Callable[[Cancel], None]) -> None:
+        What has not ended by then is not cut off: the next life looks what became of it.
+        """
         with self._mutex:
             self._closing = True
             for cancel in self._cancels.values():
-                how(cancel)
+                cancel.stand_still()
+        self.settle(seconds)
 
     def settle(self, seconds: float) -> bool:
         """Wait until no run is being driven; false if one still is after so long."""
