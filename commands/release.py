@@ -65,7 +65,7 @@ RELEASE = Procedure(
     deploy_backend,
     deploy_frontend,
     build_images,
-    Gate("images", "Push the images"),
+    Gate("images", "Push images, start the pipe cleaner"),
     push_images,
     prepare_pipe_cleaner,
     run_pipe_cleaner,
