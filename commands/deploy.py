@@ -35,6 +35,7 @@ from kcibot_commands.production import (
     push_branch,
     push_needed,
     push_preview,
+    still_locked,
     take_production_lock,
 )
 from kcibot_commands.rules import versions
@@ -145,6 +146,7 @@ def run_playbook(context: Context, component: str, version: str, git_head: str =
         _wait_for(context, component, version, patience.pop() if patience else timedelta())
 
     def deploy() -> str:
+        still_locked(context)
         try:
             handlers = play(context, component, run, commit)
         except OutcomeUnknown as error:
