@@ -38,6 +38,9 @@ def main() -> None:
 @click.option("--clock", type=click.Path(path_type=Path), hidden=True, help="The sandbox's clock file.")
 def run(path: Path, clock: Path | None) -> None:
     """Run the bot until it is told to stop (SIGTERM or SIGINT)."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     from kcibot.app import Bot  # noqa: PLC0415 (kcibot --help must not wait for the bot's libraries)
     from kcibot.core.redact import Redactor  # noqa: PLC0415
     from kcibot.logs import set_up  # noqa: PLC0415
@@ -49,9 +52,6 @@ def run(path: Path, clock: Path | None) -> None:
         bot = Bot(config, commands, redactor, _sandbox_clock(clock))
     except ConfigError as error:
         raise _refused(error) from error
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     bot.start()
     while not stop.wait(0.5) and not bot.failed.is_set():
         pass

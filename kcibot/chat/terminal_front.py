@@ -3,7 +3,7 @@
 import codecs
 import contextlib
 import os
-import select
+import selectors
 import shutil
 import termios
 import time
@@ -81,7 +81,7 @@ class PlainFront:
         if self._ended:
             time.sleep(seconds)  # the port's promise: nothing can be typed any more, only the room goes on
             return Typed(left=self._gone or time.monotonic() - self._quiet_since > self._linger)
-        if not select.select([self._fd], [], [], seconds)[0]:
+        if not _readable(self._fd, seconds):
             return Typed(left=self._gone)
         data = os.read(self._fd, _READ_BYTES)
         self._ended = not data
@@ -161,7 +161,7 @@ class Screen:
             if prompt != self._prompt:
                 self._prompt = prompt
                 self._write(self._input_line())
-            if not select.select([self._fd], [], [], seconds)[0]:
+            if not _readable(self._fd, seconds):
                 return Typed(left=self._gone)
             data = os.read(self._fd, _READ_BYTES)
         except OSError:
@@ -255,3 +255,10 @@ class Screen:
         """As the terminal says; some say 0 until they are told."""
         size = os.get_terminal_size(self._fd)
         return size if size.columns and size.lines else os.terminal_size((80, 24))
+
+
+def _readable(fd: int, seconds: float) -> bool:
+    """Whether there is something to read within so long. A plain select() knows no file beyond the 1,024th."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, selectors.EVENT_READ)
+        return bool(selector.select(seconds))

@@ -242,7 +242,8 @@ def bad_day(
         if prepare:
             day.say("operator", prepare)
         yield day
-        assert day.bot.stop() == 0, day.log()
+        status = day.bot.stop()
+        assert status == 0, f"{status}\n{day.log()}"
         assert not re.search(r"unexpected|Traceback|could not be driven", day.log()), day.log()
     finally:
         day.bot.kill()

@@ -266,6 +266,8 @@ def test_a_bot_that_is_killed_again_and_again_does_everything_once(tmp_path: Pat
             (day.bot.kill if life % 5 else day.bot.stop)()
             day.bot.start()
         day.ends()
+        day.say("operator", "!ping the last life")
+        day.see("pong the last life")
         assert not proof.missing()
         posted = [event.key for event in day.room.read() if event.kind is RoomKind.POST and event.key]
         assert len(posted) == len(set(posted)), "each message came once"
