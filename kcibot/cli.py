@@ -163,7 +163,7 @@ def demo(folder: Path, yaml: Path | None, *, auto: bool) -> None:
     from kcibot.sandbox import demo as sandbox  # noqa: PLC0415
 
     try:
-        raise SystemExit(sandbox.play(folder, yaml) if auto else sandbox.visit(folder, yaml))
+        raise SystemExit(sandbox.play(folder.resolve(), yaml) if auto else sandbox.visit(folder.resolve(), yaml))
     except KcibotError as error:
         raise _refused(error) from error
 
