@@ -17,9 +17,14 @@ class Visit:
     """`kcibot demo` with its keyboard and its screen."""
 
     def __init__(self, folder: Path) -> None:
-        argv = [sys.executable, "-m", "kcibot", "demo", "--folder", str(folder)]
+        argv = [sys.executable, "-m", "kcibot", "demo", "--folder", folder.name]
         self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            argv,
+            cwd=folder.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         assert self.process.stdout
         os.set_blocking(self.process.stdout.fileno(), False)
