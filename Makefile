@@ -22,10 +22,8 @@ $(VENV)/installed: requirements-dev.lock pyproject.toml
 demo: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(if $(YAML),--yaml $(YAML))
 
-# Tests with real processes and deadlines may starve beside others: what failed is run once more, alone, and both are told.
 test: install lint
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile \
-		|| PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --last-failed --last-failed-no-failures none
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .
