@@ -28,7 +28,7 @@ from kcibot.sdk import (
     nearest,
 )
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-from kcibot_commands.playbook_runs import believe, play, played
+from kcibot_commands.playbook_runs import believe, broke_off, play, played
 from kcibot_commands.production import (
     open_production,
     push_asks,
@@ -42,7 +42,6 @@ from kcibot_commands.rules import versions
 from kcibot_commands.rules.problem import RuleError
 
 LOOK_AGAIN_SECONDS = 2.0
-NO_ANSWER = ""
 
 
 class Deployable(StrEnum):
@@ -54,7 +53,7 @@ class Deployable(StrEnum):
 class Playbook:
     """How one component is deployed, in the words of `ansible-playbook`'s options.
 
-    `git_head` is what the playbook checks out; empty means the component's production branch.
+    `git_head` is the name under which the playbook checks out the component; empty means the approved commit itself.
     """
 
     repository: str
@@ -100,12 +99,11 @@ class Deployed:
     configuration: str
 
 
-def deployment(context: Context, component: str, git_head: str = "") -> tuple[Playbook, Deployment]:
+def deployment(context: Context, component: str, commit: str) -> tuple[Playbook, Deployment]:
     """The playbook's run, its folder still empty of a checkout."""
     playbook = context.settings(DeploySettings).playbooks.get(component)
     if playbook is None:
         raise PermanentError(f"no playbook is configured for {component} under deploy.playbooks")
-    branch = context.settings(ReleaseSettings).component(component).production
     return playbook, Deployment(
         folder=context.folder("playbooks"),
         playbook=playbook.playbook,
@@ -113,32 +111,32 @@ def deployment(context: Context, component: str, git_head: str = "") -> tuple[Pl
         limit=playbook.limit,
         tags=playbook.tags,
         skip_tags=playbook.skip_tags,
-        extra_vars={"git_head": git_head or playbook.git_head or branch},
+        extra_vars={"git_head": playbook.git_head or commit},
         become=playbook.become,
         ask_become_pass=playbook.ask_become_pass,
         private_key=playbook.private_key,
     )
 
 
-def command_preview(context: Context, component: str, git_head: str = "") -> Preview:
-    """The exact command line and the commit of the playbooks."""
-    playbook, run = deployment(context, component, git_head)
+def command_preview(context: Context, component: str, commit: str) -> Preview:
+    """The exact command line that deploys that commit, and the commit of the playbooks."""
+    playbook, run = deployment(context, component, commit)
     argv = context.ports.deployer.command(run)
-    commit = _configuration(context, playbook)
-    shown = (f"{component}: {' '.join(argv)}", f"  with {playbook.repository} at {commit[:SHORT]}")
-    return Preview({"argv": list(argv), "configuration": commit}, shown)
+    configuration = _configuration(context, playbook)
+    shown = (f"{component}: {' '.join(argv)}", f"  with {playbook.repository} at {configuration[:SHORT]}")
+    return Preview({"argv": list(argv), "configuration": configuration}, shown)
 
 
-def run_playbook(context: Context, component: str, version: str, git_head: str = "") -> Deployed:
-    """Run the playbook once, then prove that the component runs that version and its worker takes tasks.
+def run_playbook(context: Context, component: str, version: str, commit: str) -> Deployed:
+    """Deploy that commit once, then prove that the component runs its version and its worker takes tasks.
 
-    PermanentError if the playbook broke off, which says what it left; OutcomeUnknown if the old version goes on
+    BrokenOff if the playbook ended in the middle, with what it left; OutcomeUnknown if the old version goes on
     answering. Whether it ran is told by the playbook's own record, which outlives a killed bot: the version alone
     does not say whether everything after it in the playbook was done too.
     """
-    playbook, run = deployment(context, component, git_head)
-    commit = context.keep(f"configuration {_try(context, component)}", lambda: _configuration(context, playbook))
-    context.ports.git.remote(playbook.repository).checkout(commit, run.folder)
+    playbook, run = deployment(context, component, commit)
+    configuration = context.keep(f"configuration {_try(context, component)}", lambda: _configuration(context, playbook))
+    context.ports.git.remote(playbook.repository).checkout(configuration, run.folder)
     patience = [context.settings(DeploySettings).answers_within]
 
     def wait() -> None:
@@ -147,25 +145,35 @@ def run_playbook(context: Context, component: str, version: str, git_head: str =
 
     def deploy() -> str:
         still_locked(context)
-        try:
-            handlers = play(context, component, run, commit)
-        except OutcomeUnknown as error:
-            # By now even the new version proves nothing: what came after it in the playbook was not done.
-            raise PermanentError(f"{error} {_half_way(context, component)}") from error
-        believe(context, component, handlers)
+        if playbook.git_head:
+            _still_at(context, component, playbook.git_head, commit)
+        believe(context, component, play(context, component, run, configuration))
         wait()
-        return commit
+        return configuration
 
     def probe() -> Proof[str]:
-        configuration = played(context, component)
-        if configuration is None:
+        ran = played(context, component)
+        if ran is None:
             return NotHappened()
         wait()
-        return Happened(configuration)
+        return Happened(ran)
 
-    configuration = context.effect(f"deploy {component} {version}", deploy, probe, late=timedelta())
+    ran = context.effect(f"deploy {component} {version}", deploy, probe, late=timedelta())
     _prove(context, component, version)
-    return Deployed(component, version, configuration)
+    return Deployed(component, version, ran)
+
+
+def _still_at(context: Context, component: str, name: str, commit: str) -> None:
+    """The playbook checks out by name, and somebody may have moved that name since the approval."""
+    there = _named(context, component).get(name, "nothing")
+    if there != commit:
+        raise PermanentError(f"{component} {name} is at {there[:SHORT]}, and {commit[:SHORT]} is to be deployed")
+
+
+def _named(context: Context, component: str) -> Mapping[str, str]:
+    """Every branch and tag of the component's server, with its commit now."""
+    git = context.ports.git.remote(component)
+    return {**{tag.name: tag.target for tag in git.tags()}, **git.branches()}
 
 
 def _try(context: Context, component: str) -> str:
@@ -173,21 +181,6 @@ def _try(context: Context, component: str) -> str:
     current = context.run.current
     began = current.started_at if current else None
     return f"of {component}, begun {began.isoformat() if began else 'now'}"
-
-
-def _half_way(context: Context, component: str) -> str:
-    """What a playbook that broke off has left, for people who decide what next."""
-    answers = _running(context, component)
-    state = f"{component} answers version {answers}" if answers else f"{component} does not answer"
-    return f"Production is half-way: {state}. A retry runs the whole playbook again."
-
-
-def _running(context: Context, component: str) -> str:
-    """What answers now, for people; empty if nothing does."""
-    try:
-        return context.ports.results.version(component)
-    except KcibotError:
-        return NO_ANSWER
 
 
 def _wait_for(context: Context, component: str, version: str, patience: timedelta) -> None:
@@ -243,18 +236,22 @@ def deploy_step(component: str) -> Step[Deployed]:
         pushing, part = push_needed(context, component), context.result(plan).part(component)
         if pushing.needed:
             return pushing
+        if broke_off(context, component):
+            return Needed(needed=True, why=f"{pushing.why}, but its last playbook broke off")
         running = context.ports.results.version(component)
         if running == part.version:
             return Needed(needed=False, why=f"{pushing.why}, and version {running} answers")
         return Needed(needed=True, why=f"production is to run {part.version}, but {running} answers")
 
     def preview(context: Context) -> Preview:
-        push, play = push_preview(context, component), command_preview(context, component)
+        release = context.result(plan).part(component).release
+        push, play = push_preview(context, component), command_preview(context, component, release)
         return Preview({"push": push.facts, "deploy": play.facts}, (*push.display, *play.display))
 
     def run(context: Context) -> Done[Deployed]:
         push_branch(context, component)
-        deployed = run_playbook(context, component, context.result(plan).part(component).version)
+        part = context.result(plan).part(component)
+        deployed = run_playbook(context, component, part.version, part.release)
         return Done(f"version {deployed.version} answers", deployed)
 
     return Step(
@@ -285,21 +282,20 @@ class DeployArgs:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """What was asked for: a branch or tag, the commit it names on the server now, and the version in its file."""
+class Wanted:
+    """What was asked for: the commit that the branch or tag named on the server, and the version in its file."""
 
-    component: str
-    revision: str
     commit: str
     version: str
 
 
-def _wanted(context: Context) -> _Wanted:
+def look_up(context: Context) -> Done[Wanted]:
+    """From here on it is that commit, wherever the branch moves."""
     args = context.args(DeployArgs)
     component = context.settings(ReleaseSettings).component(args.component)
     git = context.ports.git.remote(args.component)
     wanted = args.revision or component.production
-    named = {**{tag.name: tag.target for tag in git.tags()}, **git.branches()}
+    named = _named(context, args.component)
     if wanted not in named:
         near = nearest(wanted, named)
         hint = f". Did you mean {near}?" if near else ""
@@ -309,29 +305,31 @@ def _wanted(context: Context) -> _Wanted:
         version = versions.read_version(git.read(named[wanted], component.version_file))
     except RuleError as error:
         raise PermanentError(f"{args.component} {wanted}, {component.version_file}: {error}") from error
-    return _Wanted(args.component, args.revision, named[wanted], version)
+    return Done(f"{wanted} is version {version}, {named[wanted][:SHORT]}", Wanted(named[wanted], version))
+
+
+wanted_revision = Step("revision", "Revision looked up", look_up, Wanted)
 
 
 def _alone_preview(context: Context) -> Preview:
-    wanted = _wanted(context)
-    play = command_preview(context, wanted.component, wanted.revision)
+    component, wanted = context.args(DeployArgs).component, context.result(wanted_revision)
+    play = command_preview(context, component, wanted.commit)
     facts = {"commit": wanted.commit, "version": wanted.version, "deploy": play.facts}
-    head = f"{wanted.component}: version {wanted.version}, commit {wanted.commit[:SHORT]}"
-    return Preview(facts, (head, *play.display))
+    return Preview(facts, (f"{component}: version {wanted.version}, commit {wanted.commit[:SHORT]}", *play.display))
 
 
 def _alone(context: Context) -> Done[Deployed]:
-    args = context.args(DeployArgs)
-    version = context.keep("version", lambda: _wanted(context).version)
-    deployed = run_playbook(context, args.component, version, args.revision)
+    wanted = context.result(wanted_revision)
+    deployed = run_playbook(context, context.args(DeployArgs).component, wanted.version, wanted.commit)
     return Done(f"version {deployed.version} answers", deployed)
 
 
 DEPLOY = Procedure(
     "deploy",
+    wanted_revision,
     Gate("deploy", "Deploy"),
     take_production_lock,
-    Step("run-playbook", "Deployed", _alone, Deployed, preview=_alone_preview),
+    Step("run-playbook", "Deployed", _alone, Deployed, preview=_alone_preview, after=(wanted_revision,)),
     open_production,
 )
 

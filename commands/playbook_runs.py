@@ -3,28 +3,29 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kcibot.sdk import Context, Deployment, OutcomeUnknown, PermanentError, TransientError
+from kcibot.sdk import BrokenOff, Context, Deployment, KcibotError, OutcomeUnknown, PermanentError, TransientError
 
 RUNS = "deployments"
 """Topic: the run that each step began last."""
+NO_ANSWER = ""
 CUT_OFF = "deployment-cut-off"
 """Topic: components whose playbook broke off in the middle, and that nothing was seen to restart since."""
 
 
 def play(context: Context, component: str, run: Deployment, configuration: str) -> Sequence[str]:
-    """Run the playbook to its end; the handlers that ran. Errors are those of `Deployer.deploy`."""
+    """Run the playbook to its end; the handlers that ran. BrokenOff if it ended in the middle."""
     named = replace(run, ident=_new_name(context, component, configuration))
     try:
         return context.ports.deployer.deploy(named, context.report, context.cancellation).handlers
     except OutcomeUnknown as error:
-        context.remember(CUT_OFF, component, str(error))
-        raise
+        raise _broken_off(context, component, error) from error
 
 
 def played(context: Context, component: str) -> str | None:
     """The configuration that the step's last run of the playbook ended well with; waited for if it still runs.
 
-    None if it certainly had no effect. Raises OutcomeUnknown if it broke off, or is not to be believed.
+    None if it certainly had no effect. Raises BrokenOff if it ended in the middle, OutcomeUnknown if it is not to be
+    believed.
     """
     last = _last_run(context, component)
     if not last:
@@ -34,12 +35,24 @@ def played(context: Context, component: str) -> str | None:
     except (TransientError, PermanentError):
         return None
     except OutcomeUnknown as error:
-        context.remember(CUT_OFF, component, str(error))
-        raise
+        raise _broken_off(context, component, error) from error
     if result is None:
         return None
     believe(context, component, result.handlers)
     return last["configuration"]
+
+
+def broke_off(context: Context, component: str) -> bool:
+    """Whether its last playbook ended in the middle: then even the right version is no proof that all was done."""
+    return component in context.recall(CUT_OFF)
+
+
+def running(context: Context, component: str) -> str:
+    """The version that answers now, for people; empty if nothing does."""
+    try:
+        return context.ports.results.version(component)
+    except KcibotError:
+        return NO_ANSWER
 
 
 def believe(context: Context, component: str, handlers: Sequence[str]) -> None:
@@ -49,11 +62,19 @@ def believe(context: Context, component: str, handlers: Sequence[str]) -> None:
     """
     if handlers:
         context.forget(CUT_OFF, component)
-    elif component in context.recall(CUT_OFF):
+    elif broke_off(context, component):
         raise OutcomeUnknown(
             f"the playbook ended well but restarted nothing, and one before it broke off: services of {component} "
             "may run the old code. Restart them by hand, then skip this step"
         )
+
+
+def _broken_off(context: Context, component: str, error: OutcomeUnknown) -> BrokenOff:
+    """Remembered beyond the run, and said with what answers now."""
+    context.remember(CUT_OFF, component, str(error))
+    answers = running(context, component)
+    state = f"{component} answers version {answers}" if answers else f"{component} does not answer"
+    return BrokenOff(f"{error} Production is half-way: {state}. A retry runs the whole playbook again.")
 
 
 def _new_name(context: Context, component: str, configuration: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kcibot.sdk import (
+    ACTED,
     Call,
     Context,
     Done,
-    EffectState,
     Gate,
     Happened,
     NotHappened,
@@ -120,23 +120,25 @@ def _deployed(context: Context) -> list[str]:
     return [name for name in context.args(RollbackArgs).branches if name in playbooks]
 
 
-def _version(context: Context, name: str) -> str:
+def _before(context: Context, name: str) -> tuple[str, str]:
+    """The version and the commit that production is to run again."""
     component = context.settings(ReleaseSettings).components[name]
     old = context.args(RollbackArgs).branches[name].old
-    return versions.read_version(context.ports.git.remote(name).read(old, component.version_file))
+    return versions.read_version(context.ports.git.remote(name).read(old, component.version_file)), old
 
 
 def deployments_preview(context: Context) -> Preview:
     facts, lines = {}, []
     for name in _deployed(context):
-        play = command_preview(context, name)
-        facts[name] = {"version": _version(context, name), **play.facts}
-        lines += [f"{name}: version {_version(context, name)}", *play.display]
+        version, commit = _before(context, name)
+        play = command_preview(context, name, commit)
+        facts[name] = {"version": version, **play.facts}
+        lines += [f"{name}: version {version}", *play.display]
     return Preview(facts, tuple(lines))
 
 
 def deployments_back(context: Context) -> Done[None]:
-    deployed = [run_playbook(context, name, _version(context, name)) for name in _deployed(context)]
+    deployed = [run_playbook(context, name, *_before(context, name)) for name in _deployed(context)]
     return Done(listed([f"{one.component} {one.version}" for one in deployed]) or "nothing was deployed", None)
 
 
@@ -229,7 +231,7 @@ def _moved(call: Call, run: Run, part: Part) -> bool:
         return step is not None
     effects = call.world.journal.effects(run.id, step.id, step.round)
     pushes = [effect for key, effect in effects.items() if key.startswith(f"push {part.component} ")]
-    return any(effect.state in {EffectState.DONE, EffectState.IN_FLIGHT} for effect in pushes)
+    return any(effect.state in ACTED for effect in pushes)
 
 
 def _replaced(recorded: object) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from kcibot.sdk import (
     Call,
     Change,
+    EffectState,
     HoldKind,
     Level,
     Notice,
@@ -106,15 +107,15 @@ def unhold(call: Call, *, run: int = NONE) -> Outcome:
     return call.engine.release(_run(call, run), frozenset({HoldKind.HOLD}), call.person)
 
 
-@command("stop", role="operator")
+@command("stop", role="operator", urgent=True)
 def stop(call: Call) -> Outcome:
     """End all further effects of all runs at once, and say where things are."""
     changes: list[Change] = []
     runs = call.world.journal.open_runs()
     lines: list[str] = []
     for run in runs:
+        flying = listed([effect.key for effect in call.world.journal.effects_in(EffectState.IN_FLIGHT, run.id)])
         changes += call.engine.hold(run, HoldKind.STOP, call.person, "!stop").changes
-        flying = listed([effect.key for effect in call.world.journal.effects_in_flight(run.id)])
         lines.append(brief(run) + (f"; in flight: {flying}" if flying else ""))
     title = f"Stopped by {call.person.id}. !release continue goes on." if runs else "Nothing is running."
     changes += (

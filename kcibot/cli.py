@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -158,12 +159,14 @@ def backup(path: Path, target: Path) -> None:
 @click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it lives.")
 @click.option("--auto", is_flag=True, help="Play a whole release with scripted persons, check it, and leave.")
 @click.option("--yaml", type=click.Path(path_type=Path), help="A folder with real build-configs and test-configs.")
-def demo(folder: Path, yaml: Path | None, *, auto: bool) -> None:
+@click.option("--begin", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="When it begins there, in UTC; now if left out.")
+def demo(folder: Path, yaml: Path | None, begin: datetime | None, *, auto: bool) -> None:
     """Start KernelCI in miniature and a chat room in the terminal: no account is needed anywhere."""
     from kcibot.sandbox import demo as sandbox  # noqa: PLC0415
 
     try:
-        raise SystemExit(sandbox.play(folder.resolve(), yaml) if auto else sandbox.visit(folder.resolve(), yaml))
+        start = sandbox.play if auto else sandbox.visit
+        raise SystemExit(start(folder.resolve(), yaml, begin.replace(tzinfo=UTC) if begin else None))
     except KcibotError as error:
         raise _refused(error) from error
 

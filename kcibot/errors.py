@@ -37,5 +37,9 @@ class OutcomeUnknown(KcibotError):
     """It may or may not have had its effect: never retry, look at the world."""
 
 
+class BrokenOff(KcibotError):
+    """It is over and was done in part: nothing more arrives, and people look at what it left before it begins again."""
+
+
 class Aborted(KcibotError):
     """People stopped it."""

@@ -7,7 +7,7 @@ from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
 from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.hours import Hours
-from kcibot.core.journal import Change, EffectState, Forget, Remember, Say
+from kcibot.core.journal import ACTED, Change, EffectState, Forget, Remember, Say
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
 from kcibot.core.ports import (
     Build,
@@ -56,6 +56,7 @@ from kcibot.core.run import HoldKind, Run, RunState, StepKind, StepRecord, StepS
 from kcibot.core.watch import Watch, Watcher
 from kcibot.core.wording import listed, moment, span
 from kcibot.errors import (
+    BrokenOff,
     ConfigError,
     KcibotError,
     NotFound,
@@ -67,10 +68,12 @@ from kcibot.errors import (
 )
 
 __all__ = [
+    "ACTED",
     "BREAK_GLASS",
     "EVERYBODY",
     "Ask",
     "AskState",
+    "BrokenOff",
     "Build",
     "BuildRef",
     "BuildResult",

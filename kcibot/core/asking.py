@@ -6,7 +6,7 @@ from datetime import datetime
 from kcibot.core.access import Person
 from kcibot.core.card import card, card_key
 from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, Vote, may_vote, standing
-from kcibot.core.journal import Change, EffectState, SaveAsk, SaveRun, SaveVote
+from kcibot.core.journal import ACTED, Change, SaveAsk, SaveRun, SaveVote
 from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure, Step
 from kcibot.core.prompt import prompt
 from kcibot.core.run import SETTLED, Run, StepKind, StepRecord, StepState, again, broken, covered_by, settled
@@ -197,7 +197,7 @@ def _acted(world: World, run: Run, step: StepRecord, since: datetime) -> bool:
     if step.state is StepState.DONE and step.ended_at and step.ended_at >= since:
         return True
     effects = world.journal.effects(run.id, step.id, step.round).values()
-    return any(e.state in {EffectState.DONE, EffectState.IN_FLIGHT} and e.at >= since for e in effects)
+    return any(e.state in ACTED and e.at >= since for e in effects)
 
 
 def gate_request(gate: Gate, procedure: Procedure, context: Context) -> GateRequest | None:

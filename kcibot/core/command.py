@@ -46,7 +46,7 @@ class UsageError(UserError):
 
 @dataclass(frozen=True)
 class Command:
-    """A declared verb. `role` is what its caller must have."""
+    """A declared verb. `role` is what its caller must have. An urgent one is heard in the worst flood of commands."""
 
     name: str
     role: str
@@ -55,6 +55,7 @@ class Command:
     handler: Callable[..., Outcome]
     positional: tuple["Argument", ...]
     options: Mapping[str, "Argument"]
+    urgent: bool = False
 
     @property
     def usage(self) -> str:
@@ -124,7 +125,9 @@ class Argument:
         return UsageError(f"{self.shown} is missing. Usage: {usage}")
 
 
-def command(name: str, *, role: str, example: str = "") -> Callable[[Callable[..., Outcome]], Command]:
+def command(
+    name: str, *, role: str, example: str = "", urgent: bool = False
+) -> Callable[[Callable[..., Outcome]], Command]:
     """Declare a verb. Raises TypeError at import for a parameter that chat cannot fill."""
 
     def declare(handler: Callable[..., Outcome]) -> Command:
@@ -143,6 +146,7 @@ def command(name: str, *, role: str, example: str = "") -> Callable[[Callable[..
             handler,
             tuple(a for a in arguments.values() if a.name not in optional),
             {f"--{a.name.replace('_', '-')}": a for a in arguments.values() if a.name in optional},
+            urgent,
         )
 
     return declare

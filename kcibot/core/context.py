@@ -15,7 +15,7 @@ from kcibot.core.notice import Notice, Progress
 from kcibot.core.procedure import ARRIVES_WITHIN, Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
 from kcibot.core.world import BOT, World
-from kcibot.errors import Aborted, KcibotError, OutcomeUnknown, PermanentError, TransientError
+from kcibot.errors import Aborted, BrokenOff, KcibotError, OutcomeUnknown, PermanentError, TransientError
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class StepContext:
         if known and known.state is EffectState.DONE:
             return known.value  # type: ignore[return-value]  # what this very effect returned before
         if known and known.state is EffectState.IN_FLIGHT:
-            proof = self._proof(probe, f"“{key}” was begun before I was stopped")
+            proof = self._proof(key, probe, f"“{key}” was begun before I was stopped")
             if isinstance(proof, Happened):
                 return self._record(key, proof.value, "found done")
             if self.clock.cautious_now() < known.until:
@@ -102,15 +102,18 @@ class StepContext:
         except OutcomeUnknown as error:
             # what was sent may arrive late from now on, however long ago it was begun
             journal.commit([SaveEffect(self._effect(key, EffectState.IN_FLIGHT, late=late))])
-            proof = self._proof(probe, str(error))
+            proof = self._proof(key, probe, str(error))
             if isinstance(proof, Happened):
                 return self._record(key, proof.value, "found done")
             raise TransientError(f"{error}; I looked, and it has not happened so far") from error
+        except BrokenOff:
+            self._settle(key, EffectState.BROKEN_OFF)
+            raise
         except (TransientError, PermanentError):
-            self._refused(key)
+            self._settle(key, EffectState.REFUSED)
             raise
         except Aborted as error:
-            self._refused(key)
+            self._settle(key, EffectState.REFUSED)
             raise StandStill from error
         # outside of the `try`: if it cannot be recorded now, it has happened all the same
         return self._record(key, value, "done")
@@ -172,23 +175,29 @@ class StepContext:
         return self.run.step(self._step_id).round
 
     def _effect(self, key: str, state: EffectState, value: object = None, late: timedelta = timedelta()) -> Effect:
-        now = self.clock.now()
-        return Effect(self.run.id, self._step_id, self._round, key, state, now, now + late, value)
+        until = self.clock.cautious_now() + late
+        return Effect(self.run.id, self._step_id, self._round, key, state, self.clock.now(), until, value)
 
     def _record(self, key: str, value: E, how: str) -> E:
         audit = self._world.audit(BOT, f"effect {how}", f"{self.run.title}: {key}", run=self.run.id)
         self._world.journal.commit([SaveEffect(self._effect(key, EffectState.DONE, value)), audit])
         return value
 
-    def _refused(self, key: str) -> None:
-        self._world.journal.commit([SaveEffect(self._effect(key, EffectState.REFUSED))])
+    def _settle(self, key: str, state: EffectState) -> None:
+        """It is over, and was not done, or not to its end."""
+        audit = self._world.audit(BOT, f"effect {state.value}", f"{self.run.title}: {key}", run=self.run.id)
+        self._world.journal.commit([SaveEffect(self._effect(key, state)), audit])
 
-    def _proof(self, probe: Callable[[], Proof[E]], story: str) -> Proof[E]:
+    def _proof(self, key: str, probe: Callable[[], Proof[E]], story: str) -> Proof[E]:
         """What the world says. Not being able to see is an unknown outcome, never a "no"."""
         try:
             return probe()
+        except BrokenOff:
+            self._settle(key, EffectState.BROKEN_OFF)
+            raise
         except KcibotError as error:
-            raise OutcomeUnknown(f"{story}; I cannot tell whether it happened: {error}") from error
+            why = f": {error}" if str(error) != story else ""
+            raise OutcomeUnknown(f"{story}; I cannot tell whether it happened{why}") from error
 
     def _take_off(self, key: str, late: timedelta) -> None:
         """Begin, unless people have decided otherwise: what they decide from now on finds the effect in flight."""

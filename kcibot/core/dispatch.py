@@ -138,7 +138,7 @@ class Dispatcher:
             waiting = self._question(event, person)
             return self._command(event, person, f"{waiting} {event.text.strip()}") if waiting else Outcome()
         who = _who(event, person)
-        beyond = self._flood.beyond(who, self._world.clock.steady())
+        beyond = 0 if self._urgent(text) else self._flood.beyond(who, self._world.clock.steady())
         if not beyond:
             return self._command(event, person, text)
         if beyond > 1:
@@ -169,6 +169,11 @@ class Dispatcher:
             )
             return Outcome(Notice(str(error)), (asked,))
         return command.handler(Call(person, event, self._world, self._engine), **arguments)
+
+    def _urgent(self, text: str) -> bool:
+        words = _words(text)
+        command = self._world.registry.commands.get(words[0]) if words else None
+        return command is not None and command.urgent
 
     def _authorise(self, command: Command, person: Person) -> None:
         if self._world.people.may(person, command.role):

@@ -2,13 +2,14 @@
 
 import logging
 import uuid
+from datetime import datetime
 
 from kcibot.core import asking
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
 from kcibot.core.context import NotYet, StandStill, StepContext
 from kcibot.core.gate import Ask, AskState, moved
-from kcibot.core.journal import Change, EffectState, SaveRun, Say
+from kcibot.core.journal import ACTED, Change, EffectState, SaveRun, Say
 from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Done, Gate, GateRequest, Preview, Procedure, Retry, Step, Wait
 from kcibot.core.run import (
@@ -138,7 +139,7 @@ class Driver:
         if record.state is StepState.WAITING and record.started_at and not record.failures:
             return False  # it looks again and again, and was compared before its first look
         effects = self._journal.effects(run.id, record.id, record.round).values()
-        return not any(effect.state in {EffectState.DONE, EffectState.IN_FLIGHT} for effect in effects)
+        return not any(effect.state in ACTED for effect in effects)
 
     def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
         """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
@@ -209,9 +210,10 @@ class Driver:
             run = self._journal.run(self._run_id)
             if _over(run, record) or run.step(record.id).state not in {StepState.RUNNING, StepState.WAITING}:
                 return False
-            run = waiting(run, record.id, end.text, end.until, self._world.clock.now(), end.memory)
+            due = self._due(end.until)
+            run = waiting(run, record.id, end.text, due, self._world.clock.now(), end.memory)
             self._journal.commit([SaveRun(run), *self._card(run)])
-        return end.until <= self._world.clock.cautious_now()
+        return due <= self._world.clock.cautious_now()
 
     def _look_again(self, record: StepRecord, wait: NotYet) -> bool:
         with self._world.lock:
@@ -245,7 +247,7 @@ class Driver:
             failures = run.step(record.id).failures + 1
             if failures >= retry.attempts or not self._world.has_card(run):
                 return self._broke(record, self._how_it_broke(run, record), text)
-            wake_at = self._world.clock.now() + retry.wait(failures)
+            wake_at = self._due(self._world.clock.now() + retry.wait(failures))
             run = failed_for_now(run, record.id, f"{text} (I try again)", wake_at)
             self._journal.commit([SaveRun(run), *self._card(run)])
         return False
@@ -283,6 +285,10 @@ class Driver:
             audit = self._world.audit(BOT, "run succeeded", run.title, run=run.id)
             self._journal.commit([SaveRun(run), audit, *self._card(run)])
         return False
+
+    def _due(self, until: datetime) -> datetime:
+        """By the clock that measures waits: a jump of the other one before a wait does not lengthen it."""
+        return until - (self._world.clock.now() - self._world.clock.cautious_now())
 
     def _card(self, run: Run) -> tuple[Change, ...]:
         return card_changes(self._world, run)

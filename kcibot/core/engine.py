@@ -91,10 +91,15 @@ class Engine:
 
     def hold(self, run: Run, kind: HoldKind, person: Person, reason: str) -> Outcome:
         """The run stands still at its next safe point; a STOP also ends what can be ended of the effect in flight."""
-        run = held(run, Hold(kind, person.id, reason, self._world.clock.now()))
-        if kind is HoldKind.STOP:
+        now = self._world.clock.now()
+        run = held(run, Hold(kind, person.id, reason, now))
+        audit = self._world.audit(person.id, kind.value, run.title, reason=reason)
+        if kind is HoldKind.STOP:  # which is one for all runs, and told by whoever calls it
             self._cancel(run.id).cancel()
-        return self._changed(run, self._world.audit(person.id, kind.value, run.title, reason=reason))
+            return self._changed(run, audit)
+        notice = Notice(_still_held(run), Level.ALERT, mentions=(run.starter,))
+        told = self._world.everywhere(f"run:{run.id}:held:{now.isoformat()}", notice, card_key(run))
+        return self._changed(run, audit, *told)
 
     def release(self, run: Run, kinds: frozenset[HoldKind], person: Person) -> Outcome:
         """The run goes on, unless a hold of another kind is left."""
@@ -105,7 +110,8 @@ class Engine:
             with self._mutex:
                 self._cancels.pop(run.id, None)
         outcome = self._changed(run, self._world.audit(person.id, "continue", run.title))
-        return replace(outcome, notice=Notice(_still_held(run), Level.WARNING)) if run.holds else outcome
+        left = Notice(_still_held(run), Level.WARNING) if run.holds else Notice(f"{run.title} goes on")
+        return replace(outcome, notice=left)
 
     def retry(self, run: Run, step_id: str, person: Person, *, not_done: bool = False) -> Outcome:
         """Try a broken step again where it broke, or begin a settled one anew.
@@ -117,7 +123,8 @@ class Engine:
             raise UserError(f"“{step.title}” is acting now; !stop ends it")
         effects: tuple[Change, ...] = ()
         if not_done:
-            effects = tuple(_refused(e) for e in self._world.journal.effects_in_flight(run.id) if e.step_id == step_id)
+            flying = self._world.journal.effects_in(EffectState.IN_FLIGHT, run.id)
+            effects = tuple(_refused(effect) for effect in flying if effect.step_id == step_id)
         # a step that was skipped in doubt is looked at again before it acts
         fresh = step.kind is StepKind.GATE or (step.state in SETTLED and not self._in_doubt(run, step))
         effects += tuple(self._voided(run, step_id, ANSWERED if fresh else UNANSWERED))
@@ -144,13 +151,16 @@ class Engine:
         self._cancel(run.id).cancel()
         run = ended(run, self._world.clock.now(), f"by {person.id}: {reason}")
         done = [step.title for step in run.steps if step.state is StepState.DONE]
-        flying = [effect.key for effect in self._world.journal.effects_in_flight(run.id)]
+        flying = [effect.key for effect in self._world.journal.effects_in(EffectState.IN_FLIGHT, run.id)]
+        half = self._half_done(run)
         lines = [f"Done: {listed(done)}." if done else "Nothing had been done."]
         if flying:
             lines.append(f"In flight, outcome unknown: {listed(flying)}.")
+        if half:
+            lines.append(f"Broken off half-way: {listed(half)}.")
         notice = Notice(f"{run.title} aborted by {person.id}: {reason}", Level.ALERT, tuple(lines))
         told = self._world.everywhere(f"run:{run.id}:aborted", notice, card_key(run))
-        audit = self._world.audit(person.id, "abort", run.title, reason=reason, in_flight=flying)
+        audit = self._world.audit(person.id, "abort", run.title, reason=reason, in_flight=flying, half_done=half)
         return self._changed(run, audit, *self._voided(run), *told)
 
     def amend(self, run: Run, person: Person) -> Outcome:
@@ -189,9 +199,9 @@ class Engine:
 
         Whoever began what is in flight lived until just now, for all that is known: it may arrive late from now on.
         """
-        journal, now = self._world.journal, self._world.clock.now()
+        journal, now = self._world.journal, self._world.clock.cautious_now()
         runs = journal.open_runs()
-        flying = [effect for run in runs for effect in journal.effects_in_flight(run.id)]
+        flying = [effect for run in runs for effect in journal.effects_in(EffectState.IN_FLIGHT, run.id)]
         if flying:
             journal.commit([SaveEffect(replace(e, at=now, until=now + (e.until - e.at))) for e in flying])
         self.wake(tuple(run.id for run in runs))
@@ -261,6 +271,11 @@ class Engine:
         """Effects of the step's present round that were begun, and may or may not have happened."""
         effects = self._world.journal.effects(run.id, step.id, step.round)
         return [key for key, effect in effects.items() if effect.state is EffectState.IN_FLIGHT]
+
+    def _half_done(self, run: Run) -> list[str]:
+        """Effects that broke off, unless their step came to its end after all."""
+        broken_off = self._world.journal.effects_in(EffectState.BROKEN_OFF, run.id)
+        return [effect.key for effect in broken_off if run.step(effect.step_id).state is not StepState.DONE]
 
     def _voided(self, run: Run, step_id: str = "", states: frozenset[AskState] = UNANSWERED) -> list[Change]:
         """Close what the run, or that step of it, is asking or was told."""

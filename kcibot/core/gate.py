@@ -115,8 +115,10 @@ class Standing:
 
 def may_vote(policy: GatePolicy, people: People, person: Person, starter: str, choice: Choice) -> str:
     """Why that person's vote does not count, in words for them; empty if it does."""
+    if choice is Choice.OVERRIDE and not people.may(person, BREAK_GLASS):
+        return f"an override is for people with the role {BREAK_GLASS}"
     if choice is Choice.OVERRIDE:
-        return "" if people.may(person, BREAK_GLASS) else f"an override is for people with the role {BREAK_GLASS}"
+        return "whoever started the run may not override a gate of it" if person.id == starter else ""
     if not people.may(person, policy.role):
         return f"only a {policy.role} may answer this"
     if person.id == starter and policy.starter is StarterVote.REFUSED:

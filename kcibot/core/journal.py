@@ -41,12 +41,20 @@ class SaveVote:
 
 
 class EffectState(StrEnum):
-    """REFUSED: the other end certainly did nothing, so it may be tried again without a look. SEEN: nothing was done."""
+    """REFUSED: the other end certainly did nothing, so it may be tried again without a look. SEEN: nothing was done.
+
+    BROKEN_OFF: a part of it was done, and no more will be.
+    """
 
     SEEN = "seen"
     IN_FLIGHT = "in-flight"
     DONE = "done"
+    BROKEN_OFF = "broken-off"
     REFUSED = "refused"
+
+
+ACTED = frozenset({EffectState.IN_FLIGHT, EffectState.DONE, EffectState.BROKEN_OFF})
+"""The world is, or may be, another because of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,9 @@ class Journal(Protocol):
         """By key."""
         ...
 
-    def effects_in_flight(self, run_id: int) -> tuple[Effect, ...]: ...
+    def effects_in(self, state: EffectState, run_id: int) -> tuple[Effect, ...]:
+        """Of all steps and rounds, in the order in which they were begun."""
+        ...
 
     def message_key(self, ref: MessageRef) -> str | None:
         """Under which key that message was said."""

@@ -1,6 +1,6 @@
 """Procedures, steps and gates as data: what is declared once and interpreted by the engine."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,8 +118,8 @@ class Context(Protocol):
 
         The journal says "in flight" before `act` and holds its JSON value after. If the bot finds it in flight, or
         `act` raises OutcomeUnknown, `probe` is asked; only its proven "no" lets `act` run again, and that is believed
-        only `late` after the beginning: what was sent may arrive after somebody looked. `key` is unique in the step
-        and says what the effect is.
+        only `late` after the beginning: what was sent may arrive after somebody looked. Either may raise BrokenOff:
+        then it is tried again only when people say so. `key` is unique in the step and says what the effect is.
         """
         ...
 
@@ -215,6 +215,15 @@ class Gate:
     when: Callable[[Context], Needed] = always
 
 
+def _gates(items: Iterable["Step[object] | Gate"]) -> dict[str, str]:
+    """Id -> id of the gate that asks for it; empty for what comes before every gate."""
+    found, gate = {}, ""
+    for item in items:
+        found[item.id] = gate
+        gate = item.id if isinstance(item, Gate) else gate
+    return found
+
+
 class Procedure:
     """An ordered list of steps and gates. `card` is false for a run that only answers with its last step's text."""
 
@@ -235,10 +244,18 @@ class Procedure:
         return self._by_id.get(item_id)
 
     def reordered(self, ids: tuple[str, ...]) -> "Procedure":
-        """The same steps in the configured order, some left out; raises ValueError for an impossible order."""
+        """The same steps in the configured order, some left out; raises ValueError for an impossible order.
+
+        A step that a gate asks for is asked for by that gate in any order.
+        """
         unknown = [i for i in ids if i not in self._by_id]
         if unknown:
             raise ValueError(f"procedure {self.name} has no step {', '.join(unknown)}")
+        asked, now = _gates(self), _gates([self._by_id[i] for i in ids])
+        lost = [i for i in ids if asked[i] != now[i] and isinstance(self._by_id[i], Step)]
+        if lost:
+            where = f"between the gate {asked[lost[0]]} and the next" if asked[lost[0]] else "before every gate"
+            raise ValueError(f"procedure {self.name}: {lost[0]} must stay {where}")
         return Procedure(self.name, *(self._by_id[i] for i in ids), title=self.title, card=self.card)
 
     def _check_order(self) -> None:

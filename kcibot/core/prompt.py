@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from kcibot.core.access import People, Person
+from kcibot.core.access import BREAK_GLASS, People, Person
 from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, StarterVote, Vote, standing
 from kcibot.core.notice import Button, Field, Level, Notice
 from kcibot.core.run import Run
@@ -53,10 +53,14 @@ def _fields(
 ) -> tuple[Field, ...]:
     if ask.state is not AskState.OPEN:
         return (Field("Digest", ask.code),)
-    names = listed([p.id for p in voters(run, policy, people)]) or f"nobody has the role {policy.role}"
+    may = voters(run, policy, people)
+    names = listed([p.id for p in may]) or f"nobody has the role {policy.role}"
     have = standing(policy, people, run.starter, votes)
     needed = f"{have.missing} more of {policy.quorum}" if have.approved_by else str(policy.quorum)
     fields = [Field("Digest", ask.code), Field("May approve", names), Field("Approvals needed", needed)]
+    if len(may) < policy.quorum:
+        breakers = listed([p.id for p in people.having(BREAK_GLASS) if p.id != run.starter]) or "nobody has that role"
+        fields.append(Field("Too few to approve it", f"!approve {ask.code} --override REASON ({breakers})"))
     if ask.expires_at:
         fields.append(Field("Expires", moment(ask.expires_at, now)))
     return tuple(fields)

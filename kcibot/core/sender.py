@@ -5,6 +5,7 @@ import threading
 
 from kcibot.core.journal import Outbox, Undelivered
 from kcibot.core.message import MessageRef
+from kcibot.core.notice import Notice
 from kcibot.core.ports import ChatAdapter
 from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError
 
@@ -13,6 +14,7 @@ log = logging.getLogger(__name__)
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 60.0
 IDLE_WAIT_SECONDS = 1.0
+TITLE_LENGTH = 200
 
 
 class Sender:
@@ -77,12 +79,21 @@ class Sender:
         else:
             self._outbox.sending(message)
         try:
-            return self._adapter.post(message.place, message.notice, message.key)
+            return self._post(message)
         except OutcomeUnknown:
             found = self._adapter.find(message.place, message.key)
             if found is None:
                 raise
             return found
+
+    def _post(self, message: Undelivered) -> MessageRef:
+        """Something that the network never takes must not block what comes behind it: then only its title is said."""
+        try:
+            return self._adapter.post(message.place, message.notice, message.key)
+        except PermanentError as error:
+            log.exception("%s: refused %s, only its title is said", self._adapter.network, message.key)
+            title = f"{message.notice.title[:TITLE_LENGTH]} (I could not show the rest here: {error})"
+            return self._adapter.post(message.place, Notice(title, message.notice.level), message.key)
 
     def _edit(self, message: Undelivered, ref: MessageRef) -> MessageRef:
         try:

@@ -42,5 +42,8 @@ def _left_with(run: Run, effects: Iterable[Effect]) -> Iterator[str]:
     flying = [effect.key for effect in known if effect.state is EffectState.IN_FLIGHT]
     if acted:
         yield f"Done by this step itself: {listed(acted)}."
+    half = [effect.key for effect in known if effect.state is EffectState.BROKEN_OFF]
+    if half:
+        yield f"Begun by this step and broken off half-way: {listed(half)}."
     if flying:
         yield f"Begun by this step, outcome unknown: {listed(flying)}."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class SandboxClock:
-    """Time that starts at the real time and runs `rate` times as fast; `advance` puts it forward for every process.
+    """Time that begins where it is told and runs `rate` times as fast; `advance` puts it forward for every process.
 
     The file outlives every process, so that a bot that was killed comes back to the same time.
     """
@@ -19,9 +19,10 @@ class SandboxClock:
         self._real = self._base = self._rate = 0.0
 
     @classmethod
-    def create(cls, path: Path, rate: float = 1.0) -> "SandboxClock":
-        clock = cls(path)
-        clock._write(time.time(), time.time(), rate)
+    def create(cls, path: Path, rate: float = 1.0, begins: datetime | None = None) -> "SandboxClock":
+        """A new one, which begins at the real time unless told otherwise."""
+        clock, real = cls(path), time.time()
+        clock._write(real, begins.timestamp() if begins else real, rate)
         return clock
 
     def now(self) -> datetime:

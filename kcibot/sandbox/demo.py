@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -31,9 +32,9 @@ and it goes on where it was. Come back with the same command.
 """
 
 
-def visit(folder: Path, real_yaml: Path | None) -> int:
+def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None) -> int:
     """Start everything, let people talk in the terminal until they leave, stop everything."""
-    sandbox = Sandbox(folder, RATE, real_yaml)
+    sandbox = Sandbox(folder, RATE, real_yaml, begins=begins)
     bot = BotProcess(folder)
     sandbox.start()
     try:
@@ -48,10 +49,10 @@ def visit(folder: Path, real_yaml: Path | None) -> int:
     return 0
 
 
-def play(folder: Path, real_yaml: Path | None) -> int:
+def play(folder: Path, real_yaml: Path | None, begins: datetime | None = None) -> int:
     """Play a complete release with scripted persons; 0 only if every step really happened, seen from the sandbox."""
     shutil.rmtree(folder, ignore_errors=True)
-    sandbox = Sandbox(folder, AUTO_RATE, real_yaml)
+    sandbox = Sandbox(folder, AUTO_RATE, real_yaml, begins=begins)
     bot = BotProcess(folder)
     sandbox.start()
     try:

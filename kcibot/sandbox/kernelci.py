@@ -125,11 +125,16 @@ class Sandbox:
     """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room."""
 
     def __init__(
-        self, folder: Path, rate: float, real_yaml: Path | None = None, settings: Settings | None = None
+        self,
+        folder: Path,
+        rate: float,
+        real_yaml: Path | None = None,
+        settings: Settings | None = None,
+        begins: datetime | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.clock = SandboxClock.create(folder / "clock.json", rate)
+        self.clock = SandboxClock.create(folder / "clock.json", rate, begins)
         self.repositories = self._repositories(real_yaml)
         self.targets = Targets(folder / "targets", self.repositories)
         self.targets.start()

@@ -148,10 +148,10 @@ class SqlJournal:
             rows = connection.execute(select(effects).where(*of_step).order_by(effects.c.at))
             return {row.key: reading.to_effect(row) for row in rows}
 
-    def effects_in_flight(self, run_id: int) -> tuple[Effect, ...]:
-        in_flight = (effects.c.run_id == run_id, effects.c.state == EffectState.IN_FLIGHT.value)
+    def effects_in(self, state: EffectState, run_id: int) -> tuple[Effect, ...]:
+        wanted = (effects.c.run_id == run_id, effects.c.state == state.value)
         with self.snapshot() as connection:
-            rows = connection.execute(select(effects).where(*in_flight).order_by(effects.c.at))
+            rows = connection.execute(select(effects).where(*wanted).order_by(effects.c.at))
             return tuple(reading.to_effect(row) for row in rows)
 
     # ---- messages, notes, audit ------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from tests.chaos.around import hook_repository, pushes, trap_mailbox, trap_serve
 from tests.chaos.persons import Speakers
 from tests.chaos.points import Traps
 from tests.chaos.scenario import World
+from tests.fakes.bench import BEGINS
 
 RATE = 600.0
 VOTERS = {"go": ("manager-1",), "accept": ("manager-2",), "force": ("manager-1", "manager-2")}
@@ -30,7 +31,7 @@ class ReleaseWorld:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.sandbox = Sandbox(folder, RATE)
+        self.sandbox = Sandbox(folder, RATE, begins=BEGINS)
 
     def start(self, traps: Traps) -> None:
         sandbox = self.sandbox

@@ -25,6 +25,7 @@ from kcibot_commands import deploy, runs
 from kcibot_commands.deploy import Deployable, DeployArgs, Deployed, DeploySettings, deploy_backend, deploy_frontend
 from kcibot_commands.plan import plan
 from kcibot_commands.tags import create_tags
+from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (
     PRODUCTION,
     Followed,
@@ -124,6 +125,16 @@ def slow_worker(place: Kernelci) -> tuple[Path, Path]:
     return begun, go
 
 
+def broken_off(place: Kernelci, bench: Bench, begun: Path) -> None:
+    """A release whose playbook is lost while it restarts the worker."""
+    thread = threading.Thread(target=start, args=(bench, AT_ONCE))
+    thread.start()
+    wait_until(begun.exists)
+    (supervisor,) = process_tree.running(SUPERVISOR, str(place.folder))
+    os.kill(supervisor, signal.SIGKILL)
+    thread.join(30)
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -163,13 +174,15 @@ def test_the_command_that_is_shown_is_the_command_that_runs(place: Kernelci) -> 
     start(bench, GATED)
     shown = argv(lines(bench, "run:1:gate:go:1"))
     assert shown[shown.index("-l") + 1] == "api.kernelci.org"
-    assert shown[shown.index("-e") + 1] == "git_head=kernelci.org"
+    commit = result(bench, bench.run(), plan).part("backend").release
+    assert shown[shown.index("-e") + 1] == f"git_head={commit}"
     assert "--skip-tags=secrets" in shown
     bench.react("manager-1", "run:1:gate:go:1")
     assert bench.run().state is RunState.SUCCEEDED, alerts(bench)
     ran = seen.read_text().strip("\n\0").split("\0")
     assert ran[-len(shown) + 1 :] == shown[1:]
     assert ran[-len(shown)].endswith("/ansible-playbook")
+    assert machines(place).facts(BACKEND).commit == commit
 
 
 def test_the_gate_shows_the_push_the_command_and_the_playbooks_commit(place: Kernelci) -> None:
@@ -212,6 +225,30 @@ def test_a_playbook_that_breaks_off_is_not_run_again_without_being_asked(place: 
     assert "!release retry tries again" in alerts(bench)
     bench.tick(timedelta(hours=1))
     assert state(bench.run())[0] is StepState.FAILED
+
+
+def test_a_run_that_is_ended_half_way_says_so_and_amending_does_not_hide_it(place: Kernelci) -> None:
+    """The new version answers already, and what came after its restart was not done."""
+    begun, go = slow_worker(place)
+    bench = place.bench(runs)
+    broken_off(place, bench, begun)
+    go.touch()
+    bench.say("operator", "!release amend")
+    assert state(bench.run())[0] is StepState.UNKNOWN, "the playbook ran again, and restarted nothing"
+    bench.say("operator", "!release abort we restart it by hand")
+    said = lines(bench, "run:1:aborted")
+    assert "In flight, outcome unknown: deploy backend 2026.11.1." in said
+    assert "Broken off half-way: deploy backend 2026.11.1." in said
+
+
+def test_a_name_that_moved_since_the_approval_is_not_deployed(place: Kernelci) -> None:
+    by_name = {"backend": replace(place.config.section(DeploySettings).playbooks["backend"], git_head="main")}
+    settings = replace(place.config.section(DeploySettings), playbooks=by_name)
+    bench = place.bench(sections=[settings])
+    said = state(start(bench, AT_ONCE))
+    assert said[0] is StepState.FAILED
+    assert f"backend main is at {place.head('backend')[:10]}, and " in said[1]
+    assert machines(place).facts(BACKEND).version == "2026.11.0"
 
 
 def test_a_version_that_does_not_answer_is_no_success(place: Kernelci) -> None:
@@ -312,12 +349,7 @@ def test_a_bot_that_is_killed_in_the_middle_of_the_playbook_ends_with_every_serv
 def test_a_playbook_that_restarts_nothing_is_not_believed_after_one_that_was_cut_off(place: Kernelci) -> None:
     begun, go = slow_worker(place)
     bench = place.bench(runs)
-    thread = threading.Thread(target=start, args=(bench, AT_ONCE))
-    thread.start()
-    wait_until(begun.exists)
-    (supervisor,) = process_tree.running(SUPERVISOR, str(place.folder))
-    os.kill(supervisor, signal.SIGKILL)
-    thread.join(30)
+    broken_off(place, bench, begun)
     said = state(bench.run())
     assert said[0] is StepState.FAILED
     assert "Production is half-way: backend answers version 2026.11.1" in said[1]
@@ -352,7 +384,7 @@ def test_a_tag_is_deployed_by_name_after_an_approval(place: Kernelci) -> None:
     bench.say("operator", f"!deploy backend {older}")
     shown = lines(bench, "run:1:gate:deploy:1")
     assert f"backend: version {older}, commit " in shown
-    assert f"git_head={older}" in shown
+    assert f"git_head={place.git('backend', 'rev-parse', older + '^{commit}').strip()}" in shown
     bench.react("manager-1", "run:1:gate:deploy:1")
     assert bench.run().state is RunState.SUCCEEDED, alerts(bench)
     assert machines(place).facts(BACKEND).version == older
@@ -375,7 +407,7 @@ def test_a_component_that_nobody_deploys_is_refused_with_the_usage(place: Kernel
 
 
 def test_a_component_that_is_down_can_be_deployed(place: Kernelci) -> None:
-    procedure = Procedure("deploy again", deploy.DEPLOY.item("run-playbook"))  # type: ignore[arg-type]
+    procedure = Procedure("deploy again", deploy.wanted_revision, deploy.DEPLOY.item("run-playbook"))  # type: ignore[arg-type]
     bench = place.bench()
     machines(place).stop()
     place.commit("backend-config", {"README.md": "changed\n"}, "change the playbooks")
@@ -386,7 +418,7 @@ def test_a_component_that_is_down_can_be_deployed(place: Kernelci) -> None:
 
 
 def test_a_killed_deployment_of_the_version_that_ran_before_is_found_done_by_its_record(place: Kernelci) -> None:
-    procedure = Procedure("deploy again", deploy.DEPLOY.item("run-playbook"))  # type: ignore[arg-type]
+    procedure = Procedure("deploy again", deploy.wanted_revision, deploy.DEPLOY.item("run-playbook"))  # type: ignore[arg-type]
     deployer = Followed(place.ports.deployer, "deploy", killed(place))
     first = place.bench(ports=with_ports(place.ports, deployer=deployer))
     start(first, procedure, DeployArgs("backend"))

@@ -205,7 +205,7 @@ def test_a_pause_and_its_end(bench: Bench, toys: Toys) -> None:
         bench.react(who, GATE.format(1, 1))
     assert (bench.run().state, toys.done) == (RunState.PAUSED, ["first"])
     assert "pause by operator: lunch" in ask(bench, "!release status")
-    bench.say("operator", "!release continue")
+    assert ask(bench, "!release continue") == "One goes on"
     assert (bench.run().state, toys.done) == (RunState.SUCCEEDED, ["first", "second"])
     assert ask(bench, "!release continue") == "Nothing is running. !release history lists what ran"
 
@@ -214,8 +214,9 @@ def test_an_observer_may_hold_and_an_operator_lifts_it(bench: Bench) -> None:
     bench.say("operator", "!start release One")
     bench.say("observer", "!hold wait for me")
     assert bench.run().state is RunState.PAUSED
+    assert "One stands still, hold by observer: wait for me (!unhold lifts it)" in bench.deliver().values()
     assert "!unhold needs the role operator" in ask(bench, "!unhold", "observer")
-    bench.say("operator", "!unhold")
+    assert ask(bench, "!unhold") == "One goes on"
     assert bench.run().state is RunState.WAITING
     assert ask(bench, "!unhold") == "One is not held"
 

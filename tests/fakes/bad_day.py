@@ -18,6 +18,7 @@ from kcibot.core.notice import Level, Notice
 from kcibot.sandbox.bot_process import BotProcess
 from kcibot.sandbox.kernelci import PRODUCTION, Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
+from tests.fakes.bench import BEGINS
 
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.02
@@ -44,7 +45,7 @@ class OneWeek(Sandbox):
 
     def __init__(self, folder: Path, changed: tuple[str, ...], settings: Settings, rate: float) -> None:
         self._changed = changed
-        super().__init__(folder, rate, settings=settings)
+        super().__init__(folder, rate, settings=settings, begins=BEGINS)
 
     def _repositories(self, real_yaml: Path | None) -> Mapping[str, Path]:
         paths = super()._repositories(real_yaml)

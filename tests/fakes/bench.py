@@ -36,11 +36,15 @@ PEOPLE = People(
 )
 
 
+BEGINS = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+"""A Monday morning: tests that depend on the hour at which they run would fail now and then."""
+
+
 class HandClock:
     """A clock that stands still until it is put forward."""
 
     def __init__(self) -> None:
-        self.at = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+        self.at = BEGINS
 
     def now(self) -> datetime:
         return self.at
@@ -118,6 +122,17 @@ class Bench:
         self.settle()
 
 
+_open: list[SqlJournal] = []
+
+
+def close_benches() -> None:
+    """Close the stores of all benches that were made: they have threads, and files that stay open."""
+    while _open:
+        journal = _open.pop()
+        journal.close()
+        journal.database.close()
+
+
 def make_bench(
     folder: Path,
     *procedures: Procedure,
@@ -146,4 +161,5 @@ def make_bench(
         hours=hours,
     )
     engine = Engine(world)
+    _open.append(journal)
     return Bench(world, engine, Dispatcher(world, engine), journal, clock, SqlOutbox(journal))

@@ -14,7 +14,7 @@ from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
-from tests.fakes.bench import Bench, HandClock, make_bench
+from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 
 class SandboxHand(HandClock):
@@ -38,7 +38,7 @@ class SandboxHand(HandClock):
 @contextmanager
 def sandbox(folder: Path, settings: Settings | None = None) -> Iterator[Sandbox]:
     """KernelCI in miniature whose time stands nearly still. Somebody's build runs in its Jenkins at first."""
-    world = Sandbox(folder, 1.0, settings=settings)
+    world = Sandbox(folder, 1.0, settings=settings, begins=BEGINS)
     world.start()
     try:
         yield world

@@ -8,7 +8,10 @@ from pytest_mock import MockerFixture
 
 from kcibot.core import clock as module
 from kcibot.core.clock import SystemClock
+from kcibot.core.run import RunState
 from kcibot.sandbox.clock import SandboxClock
+from tests.fakes.bench import HandClock
+from tests.fakes.toys import toy_bench, wait_for
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
@@ -33,6 +36,22 @@ def test_a_jump_of_the_clock_never_shortens_a_wait(
     monotonic.return_value = 100.0 + steady
     assert clock.now() == START + wall
     assert clock.cautious_now() == START + cautious
+
+
+class JumpedClock(HandClock):
+    """It jumped forward by a day before anything began."""
+
+    def cautious_now(self) -> datetime:
+        return self.at - timedelta(days=1)
+
+
+def test_a_jump_of_the_clock_does_not_lengthen_the_waits_that_begin_after_it(tmp_path: Path) -> None:
+    room = toy_bench(tmp_path, wait_for(timedelta(hours=1)), clock=JumpedClock())
+    room.say("operator", "!go")
+    room.tick(timedelta(minutes=59))
+    assert room.run().state is RunState.WAITING
+    room.tick(timedelta(minutes=1))
+    assert room.run().state is RunState.SUCCEEDED
 
 
 def test_the_sandbox_clock_is_one_for_all_its_processes(tmp_path: Path) -> None:

@@ -269,12 +269,21 @@ def test_an_approval_does_not_outlive_the_role_of_its_voter(tmp_path: Path) -> N
     assert (second.run().state, target.effects) == (RunState.SUCCEEDED, 1)
 
 
-def test_only_break_glass_may_override_whatever_calls_the_engine(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("starter", "voter"), [("operator", "manager-1"), ("manager-2", "manager-2")])
+def test_only_break_glass_may_override_and_nobody_their_own_run(tmp_path: Path, starter: str, voter: str) -> None:
     room = toy_bench(tmp_path, GO, push(Target()), go=MANAGER)
-    room.say("operator", "!go")
+    room.say(starter, "!go")
     ask = room.journal.open_asks()[0]
     with pytest.raises(UserError):
-        room.engine.vote(ask, person(room, "manager-1"), "console", Choice.OVERRIDE, "hurry")
+        room.engine.vote(ask, person(room, voter), "console", Choice.OVERRIDE, "hurry")
+
+
+def test_a_prompt_that_too_few_may_approve_says_so_and_what_is_left(tmp_path: Path) -> None:
+    room = toy_bench(tmp_path, GO, push(Target()), go=GatePolicy(quorum=2))
+    room.say("manager-1", "!go")
+    room.deliver()
+    (field,) = [f for f in room.notices["run:1:gate:go:1"].fields if f.name == "Too few to approve it"]
+    assert field.value == f"!approve {room.journal.open_asks()[0].code} --override REASON (manager-2)"
 
 
 # ---- another version or configuration --------------------------------------------------------------------------
@@ -332,8 +341,16 @@ def test_a_run_of_a_procedure_that_is_gone_says_so(tmp_path: Path) -> None:
 
 def test_a_run_has_the_steps_that_the_configuration_wants(tmp_path: Path) -> None:
     target, left_out = Target(), Target()
-    full = Procedure("toy", push(left_out, "extra"), push(target))
+    full = Procedure("toy", push(left_out, "extra"), push(target), GO, push(Target(), "late"))
     room = toy_bench(tmp_path, *full.items)  # type: ignore[arg-type]
     room.world.registry.procedures["toy"] = full.reordered(("push",))
     decide(room, lambda: room.engine.start(full, person(room, "operator"), ROOM))
     assert ([step.id for step in room.run().steps], target.effects, left_out.effects) == (["push"], 1, 0)
+
+
+@pytest.mark.parametrize("ids", [("push",), ("push", "go"), ("sure", "push", "go"), ("go", "sure", "push")])
+def test_no_order_of_steps_takes_a_step_away_from_its_gate(ids: tuple[str, ...]) -> None:
+    full = Procedure("toy", push(Target(), "before"), GO, push(Target()), Gate("sure", "Sure"))
+    with pytest.raises(ValueError, match="push must stay between the gate go and the next"):
+        full.reordered(ids)
+    assert [item.id for item in full.reordered(("go", "push"))] == ["go", "push"]

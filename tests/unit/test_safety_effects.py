@@ -9,9 +9,9 @@ import pytest
 
 from kcibot.core.gate import AskState, Choice
 from kcibot.core.journal import Change, EffectState, SaveEffect, SaveRun
-from kcibot.core.procedure import Context, Done, Gate, NotHappened, Step
+from kcibot.core.procedure import Context, Done, Gate, Needed, NotHappened, Proof, Step
 from kcibot.core.run import HoldKind, Run, RunState, StepState, anew, settled
-from kcibot.errors import OutcomeUnknown, PermanentError, TransientError, UserError
+from kcibot.errors import BrokenOff, OutcomeUnknown, PermanentError, TransientError, UserError
 from kcibot.store.journal import SqlJournal
 from tests.fakes.bench import Bench
 from tests.fakes.toys import MANAGER, MeddlingLock, Target, decide, person, push, toy_bench, wait_for
@@ -87,6 +87,47 @@ def test_a_bug_in_the_middle_of_an_effect_leaves_its_outcome_unknown(tmp_path: P
     assert room.run().state is RunState.UNKNOWN
     decide(room, lambda: room.engine.retry(room.run(), "push", person(room, "operator")))
     assert (room.run().state, target.effects) == (RunState.SUCCEEDED, 1)
+
+
+def broken_off(target: Target) -> Step[str]:
+    """Its first try leaves half of its work behind; killed before that was recorded, the probe tells it."""
+
+    def act() -> str:
+        if target.set("half") and target.effects == 1:
+            raise BrokenOff("the second half is missing")
+        return target.set("new")
+
+    def probe() -> Proof[str]:
+        if target.value == "half":
+            raise BrokenOff("the second half is missing")
+        return target.look("new")
+
+    def run(context: Context) -> Done[str]:
+        return Done("", context.effect("set", act, probe))
+
+    def needed(_context: Context) -> Needed:
+        return Needed(target.value == "old", "it is not old any more")
+
+    return Step("push", "Push", run, str, needed=needed)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_broke_off_is_begun_again_only_by_people(tmp_path: Path, killed: bool) -> None:
+    target = Target()
+    room = toy_bench(tmp_path, broken_off(target))
+    room.say("operator", "!go")
+    if killed:
+        (effect,) = room.journal.effects_in(EffectState.BROKEN_OFF, 1)
+        acting = room.run().with_step("push", state=StepState.RUNNING)
+        room.journal.commit([SaveRun(acting), SaveEffect(replace(effect, state=EffectState.IN_FLIGHT))])
+        room.engine.resume()
+        room.settle()
+    room.tick(timedelta(hours=1))
+    assert (room.run().state, target.effects) == (RunState.FAILED, 1)
+    room.deliver()
+    assert any("broken off half-way: set" in line for notice in room.notices.values() for line in notice.lines)
+    decide(room, lambda: room.engine.retry(room.run(), "push", person(room, "operator")))
+    assert (room.run().state, target.value) == (RunState.SUCCEEDED, "new")
 
 
 def in_doubt(target: Target) -> None:

@@ -10,6 +10,8 @@ from kcibot.core.dispatch import Call, Dispatcher
 from kcibot.core.journal import Remember
 from kcibot.core.notice import Notice
 from kcibot.core.procedure import Gate
+from kcibot.core.run import HoldKind
+from kcibot_commands import runs
 from tests.fakes.bench import Bench
 from tests.fakes.toys import MANAGER, Target, push, toy_bench
 
@@ -69,6 +71,15 @@ def test_a_flood_is_ignored_after_one_notice_and_for_a_minute_only(room: Bench) 
     room.clock.forward(timedelta(minutes=1))
     room.say("observer", "!ping")
     assert room.replies() == ["pong"]
+
+
+def test_the_emergency_stop_is_heard_in_a_flood(room: Bench) -> None:
+    room.world.registry.add(runs)
+    room.dispatcher = Dispatcher(room.world, room.engine, flood=1)
+    for _ in range(3):
+        room.say("operator", "!go")
+    room.say("operator", "!stop")
+    assert [hold.kind for hold in room.run().holds] == [HoldKind.STOP]
 
 
 def test_chat_that_is_not_for_the_bot_is_no_flood(room: Bench) -> None:

@@ -176,7 +176,7 @@ def test_effects_belong_to_one_round_of_one_step(with_run: SqlJournal) -> None:
     done = an_effect(state=EffectState.DONE, value={"sha": "b" * 40})
     with_run.commit([SaveEffect(an_effect()), SaveEffect(done), SaveEffect(an_effect("push-x", round=2))])
     assert with_run.effects(1, "tags", 1) == {"push-core": done}
-    assert with_run.effects_in_flight(1) == (an_effect("push-x", round=2),)
+    assert with_run.effects_in(EffectState.IN_FLIGHT, 1) == (an_effect("push-x", round=2),)
 
 
 def test_notes_are_remembered_by_topic_until_forgotten(journal: SqlJournal) -> None:
