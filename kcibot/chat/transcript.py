@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 
-from kcibot.chat.console_render import clean, render
+from kcibot.chat.console_render import clean, render, wrap
 from kcibot.chat.conversation import Conversation, Message, message_rows, reaction_line
 from kcibot.chat.room import CHANNEL, Event, Room, RoomKind
 from kcibot.core.notice import Notice
 
 WIDTH = 110
+UNWRAPPED = 100_000
+"""Lines are compared whole: where they break depends on their neighbours' numbers."""
 _NUMBERS = re.compile(r"(?:\d+ (?:s|min|h|d)\b ?)+|\d+|[#.]{2,}")
 _NOTHING = Notice("")
 
@@ -58,15 +60,17 @@ def _changes(old: Notice, new: Notice, lead: str, width: int) -> Iterator[str]:
     """The lines that only the new notice has; a lost line is said to be gone unless another took its place."""
     pad = " " * len(lead)
     inner = width - len(lead) - len("~ ")
-    a, b = render(old, inner), render(new, inner)
+    a, b = render(old, UNWRAPPED), render(new, UNWRAPPED)
     start = lead
     for what, a1, a2, b1, b2 in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
         gone = [f"gone: {line.strip()}" for line in a[a1:a2]] if what == "delete" else []
         known = {_without_numbers(line) for line in a[a1:a2]}
         new_lines = [line for line in b[b1:b2] if _without_numbers(line) not in known] if what != "equal" else []
         for line in (*gone, *new_lines):
-            yield f"{start}~ {line}"
-            start = pad
+            indent = " " * (len(line) - len(line.lstrip()))
+            for row in wrap(line.strip(), inner, indent, f"{indent}  "):
+                yield f"{start}~ {row}"
+                start = pad
 
 
 def _without_numbers(line: str) -> str:
