@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 
 from kcibot.sdk import (
+    BuildRef,
     CiServer,
     Context,
     Done,
+    KcibotError,
     Level,
     Notice,
     PermanentError,
@@ -19,8 +21,10 @@ from kcibot.sdk import (
     moment,
     span,
 )
+from kcibot_commands.durations import measure, usual
 from kcibot_commands.monitor_flags import MonitorSettings
 from kcibot_commands.notify import Event, forget_once, to_mention
+from kcibot_commands.rules import burn_down
 from kcibot_commands.rules import drain_holders as holders_of
 from kcibot_commands.rules.drain_holders import Holder
 from kcibot_commands.rules.drain_proof import (
@@ -37,6 +41,7 @@ from kcibot_commands.rules.drain_watching import Watching, dump, load
 
 IGNORED = "drain-ignored"
 LONGEST = timedelta(days=14)
+NEWEST = 50
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def wait_for_drain(context: Context) -> Done[Drained] | Wait:
         verdict, jobs = _judged(context, rule, state)
     except TransientError as error:
         return _unseen(context, settings, state, error)
-    state = _after(context, state, verdict)
+    state = _measured(context, _after(context, state, verdict), verdict)
     if verdict.finding is Finding.DRAINED:
         return _drained(context, state, verdict, jobs)
     if verdict.quiet:
@@ -131,7 +136,7 @@ def _to_confirm(rule: Rule, state: Watching, quiet: Quiet) -> Wait:
 
 def _held(context: Context, settings: DrainSettings, state: Watching, verdict: Verdict) -> Wait:
     now = context.clock.cautious_now()
-    found = verdict.holders
+    found = _estimated(context, verdict.holders)
     text = holders_of.one_line(found, now)
     if verdict.why:
         text = f"{verdict.why}; {text}"
@@ -188,11 +193,36 @@ def _after(context: Context, state: Watching, verdict: Verdict) -> Watching:
     )
 
 
+def _estimated(context: Context, found: tuple[Holder, ...]) -> tuple[Holder, ...]:
+    """What we measured ourselves says more than Jenkins, which knows its last builds only."""
+    known = {job: usual(context, job) for job in {holder.job for holder in found}}
+    return holders_of.estimated(found, {job: span_ for job, span_ in known.items() if span_})
+
+
+def _measured(context: Context, state: Watching, verdict: Verdict) -> Watching:
+    """Keep how the builds ended that no longer run, one request for each job; what cannot be seen is asked again."""
+    now_running = holders_of.running(verdict.holders)
+    ended = [ref for ref in state.running if ref not in now_running]
+    unseen: list[BuildRef] = []
+    for job in dict.fromkeys(ref.job for ref in ended):
+        mine = {ref for ref in ended if ref.job == job}
+        try:
+            measure(context, [build for build in context.ports.ci.builds(job, NEWEST) if build.ref in mine])
+        except TransientError:
+            unseen += mine
+        except KcibotError:
+            continue  # it is gone, and nobody can tell any more
+    minutes = (context.clock.cautious_now() - state.started) / timedelta(minutes=1)
+    curve = burn_down.added(state.curve, minutes, len(verdict.holders))
+    return replace(state, running=(*now_running, *unseen), curve=curve)
+
+
 def _drained(context: Context, state: Watching, verdict: Verdict, jobs: int) -> Done[Drained]:
     since = verdict.quiet.at if verdict.quiet else state.started
     left_out = holders_of.names(verdict.seen.left_out)
     value = Drained(since, verdict.session, jobs, left_out, state.restarts)
     lines = [f"Nothing of {jobs} jobs ran, waited or started from {since:%H:%M:%S} UTC on."]
+    lines += [f"Burn-down: {curve}"] if (curve := burn_down.drawn(state.curve)) else []
     lines += [f"Left out: {name}" for name in left_out]
     lines += ["Jenkins was restarted meanwhile: what ran then was killed."] if state.restarts else []
     title = f"Jenkins is drained, after {span(context.clock.cautious_now() - state.started)} of waiting"

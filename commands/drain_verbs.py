@@ -24,7 +24,9 @@ from kcibot.sdk import (
 from kcibot_commands.drain import DRAIN, IGNORED, DrainArgs, DrainSettings, drain, first_look
 from kcibot_commands.monitor_flags import MonitorSettings
 from kcibot_commands.notify import Event, subscribe_once
+from kcibot_commands.rules import burn_down
 from kcibot_commands.rules import drain_holders as holders_of
+from kcibot_commands.rules.drain_watching import load
 
 CONFIGURED = timedelta()
 NO_REASON = Reason("no longer needed")
@@ -113,7 +115,7 @@ def _row(run: Run) -> str:
 def show(context: Context) -> Done[None]:
     """What one look sees. A quiet one proves nothing, and says so."""
     monitor = context.settings(MonitorSettings).job
-    look = first_look(context.ports.ci)
+    look, quieting = first_look(context.ports.ci), context.ports.ci.quieting_down()
     now = context.clock.now()
     found = holders_of.seen(look.look, context.settings(DrainSettings).ignored)
     state = look.jobs.get(monitor)
@@ -122,7 +124,7 @@ def show(context: Context) -> Done[None]:
     lines += [holders_of.row(holder, now) for holder in found.holders]
     lines += [f"left out: {holders_of.row(holder, now)}" for holder in found.left_out]
     lines += [f"{monitor} {flag}."]
-    lines += ["Jenkins is being shut down: what is queued does not start."] if look.look.quieting_down else []
+    lines += ["Jenkins is being shut down: what is queued does not start."] if quieting else []
     lines += [] if found.holders else ["That is no proof of a drain: !drain wait makes one."]
     return Done("\n".join(lines), None)
 
@@ -141,5 +143,8 @@ def drain_status(call: Call) -> Outcome:
         return outcome
     begun = run.step(drain.id).started_at
     since = f" for {span(call.world.clock.now() - begun)}" if begun else ""
-    told = Notice(f"{run.title} has been waiting{since}.", lines=(run.step(drain.id).text or "begun just now",))
+    state = load(run.step(drain.id).value)
+    curve = burn_down.drawn(state.curve) if state else ""
+    lines = (run.step(drain.id).text or "begun just now", *([f"Burn-down: {curve}"] if curve else []))
+    told = Notice(f"{run.title} has been waiting{since}.", lines=lines)
     return Outcome(told, outcome.changes, outcome.wake)

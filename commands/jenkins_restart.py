@@ -94,7 +94,7 @@ def _begin_quieting(context: Context) -> None:
     ci = context.ports.ci
     key = f"quiet down {_attempt(context)}"
     context.keep(f"{key} began", lambda: context.clock.cautious_now().isoformat())
-    context.effect(key, _asked(ci.quiet_down), lambda: _seen(ci.look().quieting_down))
+    context.effect(key, _asked(ci.quiet_down), lambda: _seen(ci.quieting_down()))
 
 
 def _idle(context: Context) -> str:
@@ -109,7 +109,7 @@ def _idle(context: Context) -> str:
     patience = context.settings(RestartSettings).wait_for_builds
     if now - began < patience:
         raise NotYet(Wait(now + LOOK_AGAIN, f"nothing new starts on Jenkins; {text}"))
-    context.effect(f"call off {attempt}", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.look().quieting_down))
+    context.effect(f"call off {attempt}", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.quieting_down()))
     context.remember(ATTEMPTS, str(context.run.id), attempt + 1)
     raise PermanentError(
         f"Jenkins was not restarted, since after {span(patience)} there is {text}; it goes on as before"
@@ -181,7 +181,7 @@ RESTART = Procedure(
 
 def call_off(context: Context) -> Done[None]:
     ci = context.ports.ci
-    context.effect("call off", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.look().quieting_down))
+    context.effect("call off", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.quieting_down()))
     return Done("Jenkins starts builds again", None)
 
 

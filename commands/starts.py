@@ -23,6 +23,7 @@ from kcibot.sdk import (
     Wait,
     digest,
 )
+from kcibot_commands.durations import measure
 
 STARTS = "starts"
 SOON = timedelta(seconds=2)
@@ -132,6 +133,7 @@ def ended(context: Context, ref: BuildRef, look_again: timedelta) -> Build | Wai
     build = context.ports.ci.build(ref)
     if build.building or build.result is None:
         return Wait(context.clock.now() + look_again, f"{ref} runs since {build.started:%H:%M} UTC")
+    measure(context, [build])
     return build
 
 

@@ -7,7 +7,7 @@ from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
 from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.hours import Hours
-from kcibot.core.journal import ACTED, Change, EffectState, Forget, Remember, Say
+from kcibot.core.journal import ACTED, Change, EffectState, Forget, Measured, Remember, Say
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
 from kcibot.core.ports import (
     Build,
@@ -108,6 +108,7 @@ __all__ = [
     "Level",
     "LostCommit",
     "Mail",
+    "Measured",
     "Needed",
     "NotFound",
     "NotHappened",

@@ -1,11 +1,11 @@
 """What keeps Jenkins from being idle, how it is said, and how long it may take."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from kcibot.sdk import Busy, CiLook, QueueItem, span
+from kcibot.sdk import BuildRef, Busy, CiLook, QueueItem, span
 
 SHOWN = 5
 
@@ -20,7 +20,7 @@ class HolderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """One thing that runs or waits. `job` is empty if it is not known; the estimate is Jenkins' own."""
+    """One thing that runs or waits. `job` is empty if it is not known; the estimate is Jenkins' own, or ours."""
 
     kind: HolderKind
     name: str
@@ -28,6 +28,7 @@ class Holder:
     since: datetime | None = None
     estimate: timedelta | None = None
     why: str = ""
+    build: BuildRef | None = None
 
     def age(self, now: datetime) -> timedelta:
         return now - self.since if self.since else timedelta()
@@ -59,7 +60,7 @@ def _running(busy: Busy) -> Holder:
     if busy.build is None:
         return Holder(HolderKind.UNNAMED, f"something on {busy.node} that does not say what it is")
     estimate = timedelta(seconds=busy.estimated_seconds) if busy.estimated_seconds else None
-    return Holder(HolderKind.RUNNING, str(busy.build), busy.build.job, busy.since, estimate)
+    return Holder(HolderKind.RUNNING, str(busy.build), busy.build.job, busy.since, estimate, build=busy.build)
 
 
 def _queued(item: QueueItem) -> Holder:
@@ -137,6 +138,15 @@ def interval(holders: tuple[Holder, ...], now: datetime, longest: timedelta, sho
 def back_off(failures: int, interval_: timedelta, longest: timedelta) -> timedelta:
     """After so many failed looks in a row (from 1): twice as long each time, up to `longest`."""
     return min(longest, interval_ * int(2 ** min(failures - 1, 10)))
+
+
+def estimated(holders: tuple[Holder, ...], usual: Mapping[str, timedelta]) -> tuple[Holder, ...]:
+    """The same with the usual duration of their jobs where it is known: Jenkins estimates from its last builds only."""
+    return tuple(replace(h, estimate=usual.get(h.job, h.estimate)) for h in holders)
+
+
+def running(holders: Iterable[Holder]) -> tuple[BuildRef, ...]:
+    return tuple(holder.build for holder in holders if holder.build)
 
 
 def names(holders: Iterable[Holder]) -> tuple[str, ...]:

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from kcibot.sdk import BuildRef
+from kcibot_commands.rules.burn_down import Curve
 from kcibot_commands.rules.drain_proof import Quiet
 
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """What is known from the looks so far. `silent_since`: Jenkins has not answered since then."""
+    """What is known from the looks so far. `silent_since`: Jenkins has not answered since then.
+
+    `running` are builds whose end was not measured yet, `curve` is how many builds ran or waited at each look.
+    """
 
     started: datetime
     quiet: Quiet | None = None
@@ -17,6 +22,8 @@ class Watching:
     restarts: int = 0
     silent_since: datetime | None = None
     failures: int = 0
+    running: tuple[BuildRef, ...] = ()
+    curve: Curve = ()
 
 
 def dump(state: Watching) -> dict[str, object]:
@@ -34,6 +41,8 @@ def dump(state: Watching) -> dict[str, object]:
         "restarts": state.restarts,
         "silent_since": state.silent_since and state.silent_since.isoformat(),
         "failures": state.failures,
+        "running": [[ref.job, ref.number] for ref in state.running],
+        "curve": [list(point) for point in state.curve],
     }
 
 
@@ -50,4 +59,6 @@ def load(memory: object) -> Watching | None:
         restarts=memory["restarts"],
         silent_since=datetime.fromisoformat(silent) if silent else None,
         failures=memory["failures"],
+        running=tuple(BuildRef(job, number) for job, number in memory.get("running", ())),
+        curve=tuple((at, count) for at, count in memory.get("curve", ())),
     )

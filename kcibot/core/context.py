@@ -10,7 +10,7 @@ from typing import TypeVar
 from kcibot.core.access import Person
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
-from kcibot.core.journal import Effect, EffectState, Forget, Remember, SaveEffect
+from kcibot.core.journal import Effect, EffectState, Forget, Measured, Remember, SaveEffect
 from kcibot.core.notice import Notice, Progress
 from kcibot.core.procedure import ARRIVES_WITHIN, Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
@@ -157,6 +157,13 @@ class StepContext:
 
     def recall(self, topic: str) -> Mapping[str, object]:
         return self._world.journal.recall(topic)
+
+    def measured(self, *ended: Measured) -> None:
+        if ended:
+            self._world.journal.submit(ended)
+
+    def history(self, kind: str, name: str, newest: int = 20) -> tuple[Measured, ...]:
+        return self._world.journal.history(kind, name, newest)
 
     def audit_head(self) -> str:
         return self._world.journal.audit_head()

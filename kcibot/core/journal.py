@@ -125,7 +125,22 @@ class Forget:
     key: str
 
 
-Change = SaveRun | SaveAsk | SaveVote | SaveEffect | Say | Audit | Settle | Remember | Forget
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Something that was watched to its end, kept since the server forgets it within days.
+
+    `kind` says what it was (`build`), `name` what it is compared with over time (the job), `ident` which one it was.
+    """
+
+    kind: str
+    name: str
+    ident: str
+    at: datetime
+    seconds: float
+    result: str
+
+
+Change = SaveRun | SaveAsk | SaveVote | SaveEffect | Say | Audit | Settle | Remember | Forget | Measured
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------
@@ -205,6 +220,10 @@ class Journal(Protocol):
         ...
 
     def recall(self, topic: str) -> Mapping[str, object]: ...
+
+    def history(self, kind: str, name: str, newest: int) -> tuple[Measured, ...]:
+        """What was measured of that, newest first."""
+        ...
 
     def unsettled(self) -> tuple[Incoming, ...]:
         """Events that were stored and not yet dealt with, in the order in which they came."""

@@ -8,6 +8,7 @@ from typing import Generic, Protocol, TypeVar
 
 from kcibot.core.access import People, Person
 from kcibot.core.hours import Hours
+from kcibot.core.journal import Measured
 from kcibot.core.notice import Notice, Progress
 from kcibot.core.ports import Cancellation, Clock, Ports
 from kcibot.core.run import Run
@@ -142,6 +143,14 @@ class Context(Protocol):
     def forget(self, topic: str, key: str) -> None: ...
 
     def recall(self, topic: str) -> Mapping[str, object]: ...
+
+    def measured(self, *ended: Measured) -> None:
+        """Keep how long things took that were watched to their end, each once."""
+        ...
+
+    def history(self, kind: str, name: str, newest: int = 20) -> tuple[Measured, ...]:
+        """What was measured of that, newest first."""
+        ...
 
     def audit_head(self) -> str:
         """The hash of the audit log's newest entry: whoever has it can prove later that nothing was cut off."""

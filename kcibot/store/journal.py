@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kcibot.core.gate import Ask, Vote
-from kcibot.core.journal import AuditEntry, Change, Codec, Effect, EffectState, Say
+from kcibot.core.journal import AuditEntry, Change, Codec, Effect, EffectState, Measured, Say
 from kcibot.core.message import Incoming, MessageRef
 from kcibot.core.redact import Redactor
 from kcibot.core.run import Run
@@ -19,7 +19,7 @@ from kcibot.store.audit import GENESIS
 from kcibot.store.clean import Cleaner
 from kcibot.store.database import Database, cause
 from kcibot.store.lease import Lease
-from kcibot.store.schema import audit, effects, gates, inbox, notes, outbox, votes
+from kcibot.store.schema import audit, effects, gates, history, inbox, notes, outbox, votes
 from kcibot.store.writer import Then, Unit, When, Writer, nothing_then
 from kcibot.store.writes import NextRunNumber, OneRow, Scribe
 
@@ -179,6 +179,12 @@ class SqlJournal:
         of_topic = select(notes.c.key, notes.c.value).where(notes.c.topic == topic).order_by(notes.c.key)
         with self.snapshot() as connection:
             return {row.key: json.loads(row.value) for row in connection.execute(of_topic)}
+
+    def history(self, kind: str, name: str, newest: int) -> tuple[Measured, ...]:
+        wanted = (history.c.kind == kind, history.c.name == self.cleaner.name(name))
+        with self.snapshot() as connection:
+            rows = connection.execute(select(history).where(*wanted).order_by(history.c.at.desc()).limit(newest))
+            return tuple(map(reading.to_measured, rows))
 
     def audit_tail(self, newest: int) -> tuple[AuditEntry, ...]:
         with self.snapshot() as connection:

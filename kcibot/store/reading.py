@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, select
 
 from kcibot.core.gate import Ask, AskState, Choice, Vote
-from kcibot.core.journal import Audit, AuditEntry, Codec, Effect, EffectState
+from kcibot.core.journal import Audit, AuditEntry, Codec, Effect, EffectState, Measured
 from kcibot.core.message import EventKind, Incoming, MessageRef, Place
 from kcibot.core.run import Hold, Run, StepKind, StepRecord, StepState
 from kcibot.store.schema import runs, steps
@@ -112,6 +112,10 @@ def to_effect(row: AnyRow) -> Effect:
         until=row.until,
         value=json.loads(row.value),
     )
+
+
+def to_measured(row: AnyRow) -> Measured:
+    return Measured(row.kind, row.name, row.ident, row.at, row.seconds, row.result)
 
 
 def to_event(row: AnyRow, codec: Codec) -> Incoming:

@@ -208,12 +208,13 @@ notes = Table(
 history = Table(
     "history",
     metadata,
-    Column("id", Integer, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
+    Column("ident", Text, nullable=False),
     Column("at", UtcTime, nullable=False),
     Column("seconds", Float, nullable=False),
     Column("result", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "name", "ident"),
 )
 Index("history_of", history.c.kind, history.c.name, history.c.at)
 

@@ -14,7 +14,20 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.dml import UpdateBase
 
 from kcibot.core.gate import AskState
-from kcibot.store.schema import audit, counters, effects, gates, inbox, lease, notes, outbox, runs, steps, votes
+from kcibot.store.schema import (
+    audit,
+    counters,
+    effects,
+    gates,
+    history,
+    inbox,
+    lease,
+    notes,
+    outbox,
+    runs,
+    steps,
+    votes,
+)
 
 Values = Mapping[str, object]
 
@@ -85,6 +98,7 @@ EVENT = ("network", "event_id", "kind", "channel", "identity", "nick", "text", "
 ACCEPT = Prepared(insert(inbox).on_conflict_do_nothing(index_elements=["network", "event_id"]), *EVENT)
 SETTLE = Prepared(settle(), *EVENT)
 REMEMBER = upsert(notes)
+MEASURED = upsert(history)
 FORGET = Prepared(delete(notes).where(notes.c.topic == bindparam("of_topic"), notes.c.key == bindparam("of_key")))
 
 SENDING = Prepared(update(outbox).where(outbox.c.id == bindparam("row")).values(in_flight=True))

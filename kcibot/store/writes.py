@@ -14,6 +14,7 @@ from kcibot.core.journal import (
     Codec,
     Effect,
     Forget,
+    Measured,
     Remember,
     SaveAsk,
     SaveEffect,
@@ -127,12 +128,20 @@ class Scribe:
                 yield self._link(change)
             case Settle(event):
                 yield OneRow(sql.SETTLE, {**self.event(event), "settled": True})
-            case Remember():
-                yield OneRow(sql.REMEMBER, self._note(change))
-            case Forget(topic, key):
-                yield OneRow(sql.FORGET, {"of_topic": self._clean.name(topic), "of_key": self._clean.name(key)})
+            case Remember() | Forget() | Measured():
+                yield self._kept(change)
             case _:
                 assert_never(change)
+
+    def _kept(self, change: Remember | Forget | Measured) -> OneRow:
+        """What outlives the runs."""
+        match change:
+            case Remember():
+                return OneRow(sql.REMEMBER, self._note(change))
+            case Forget(topic, key):
+                return OneRow(sql.FORGET, {"of_topic": self._clean.name(topic), "of_key": self._clean.name(key)})
+            case Measured():
+                return OneRow(sql.MEASURED, self._measured(change))
 
     def event(self, event: Incoming) -> dict[str, object]:
         """A row of the inbox, not yet settled."""
@@ -245,6 +254,16 @@ class Scribe:
             "topic": self._clean.name(note.topic),
             "key": self._clean.name(note.key),
             "value": self._clean.json(note.value),
+        }
+
+    def _measured(self, one: Measured) -> dict[str, object]:
+        return {
+            "kind": self._clean.name(one.kind),
+            "name": self._clean.name(one.name),
+            "ident": self._clean.name(one.ident),
+            "at": self._clean.time(one.at),
+            "seconds": one.seconds,
+            "result": self._clean.text(one.result),
         }
 
     def _link(self, entry: Audit) -> Link:

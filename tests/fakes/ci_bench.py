@@ -30,7 +30,7 @@ from kcibot_commands import (
     watch,
 )
 from kcibot_commands.monitor_flags import MonitorSettings
-from tests.fakes.bench import Bench, HandClock, make_bench
+from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 TOKEN = "11aabbccddeeff00112233445566778899"
 MODULES: tuple[ModuleType, ...] = (
@@ -137,7 +137,7 @@ def ci_bench(
     sections: Mapping[type[object], object] | None = None,
 ) -> Iterator[CiBench]:
     """A Jenkins with the monitor, its trigger, and the bisections; their builds end at once unless told otherwise."""
-    clock = SandboxClock.create(folder / "clock.json")
+    clock = SandboxClock.create(folder / "clock.json", begins=BEGINS)
     with JenkinsStandIn(clock, "bot", TOKEN, nodes=2, executors=2) as jenkins:
         jenkins.create_job(MONITOR, definition("CONFIG_LIST", timer=TIMER))
         jenkins.create_job(TRIGGER, definition("BUILD_CONFIG"))

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command as alembic_command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
@@ -47,6 +48,24 @@ def test_the_migrations_lead_to_the_schema_of_the_code(tmp_path: Path) -> None:
     with Database(made).writer.begin() as connection:
         metadata.create_all(connection)
     assert schema_of(migrated) == schema_of(made)
+
+
+def test_a_database_of_an_older_kcibot_is_brought_up_to_date_with_all_that_it_holds(path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(kcibot.store.__file__).parent / "migrations"))
+    path.touch()
+    old = Database(path)
+    with old.writer.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, REVISIONS[0])
+        connection.exec_driver_sql("INSERT INTO notes VALUES ('paused', 'monitor', '{}')")
+    old.close()
+    database = open_database(path)
+    with database.snapshot() as connection:
+        assert connection.exec_driver_sql("SELECT topic, key FROM notes").all() == [("paused", "monitor")]
+    database.close()
+    open_database(path.with_name("new.db")).close()
+    assert schema_of(path) == schema_of(path.with_name("new.db"))
 
 
 def test_the_known_revisions_are_those_that_alembic_finds() -> None:
