@@ -154,7 +154,7 @@ def cron_problem(xml: str, context: Context) -> str:
     except RuleError as error:
         return f"the definition of {settings.job} cannot be read, so nobody knows whether it has a timer: {error}"
     if not specs:
-        line = f": {settings.cron} has to be entered again" if settings.cron else ""
+        line = f": {settings.cron} has to be put back" if settings.cron else ""
         return f"{settings.job} has lost its timer, as it happens when Jenkins restarts{line}"
     if settings.cron and settings.cron not in specs:
         return f"the timer of {settings.job} is {listed(list(specs))}, configured is {settings.cron}"

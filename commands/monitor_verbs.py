@@ -26,12 +26,13 @@ from kcibot_commands.monitor import (
 )
 from kcibot_commands.monitor_flags import MonitorSettings, cron_problem, standing_pause
 from kcibot_commands.monitor_run import RunArgs, run_monitor
+from kcibot_commands.monitor_timer import restore_timer
 from kcibot_commands.rules.drain_holders import builds_by_job
 
 NO_REASON = Reason("")
 CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
-RESUMING = Procedure(RESUME, resume_monitor, start_monitor_once, title="Monitor resumed")
+RESUMING = Procedure(RESUME, resume_monitor, restore_timer, start_monitor_once, title="Monitor resumed")
 RUN = Procedure("monitor run", run_monitor, title="Run of the monitor")
 
 

@@ -21,6 +21,7 @@ from kcibot_commands.drain import drain
 from kcibot_commands.images import build_images, push_images
 from kcibot_commands.jobs import apply_job_definitions
 from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
+from kcibot_commands.monitor_timer import restore_timer
 from kcibot_commands.pipecleaner import (
     about_results,
     accept_results,
@@ -73,6 +74,7 @@ RELEASE = Procedure(
     Gate("accept", "Accept the pipe cleaner's results", about=about_results),
     accept_results,
     resume_monitor,
+    restore_timer,
     start_monitor_once,
     watch_first_results,
     open_production,

@@ -11,12 +11,15 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
 from kcibot_commands.rules.problem import RuleError
 
 _CONTROL = re.compile(r"&#(?:x(?P<hex>[0-9a-fA-F]+)|(?P<dec>[0-9]+));")
 _DOCTYPE = re.compile(r"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _TIMER = "hudson.triggers.TimerTrigger"
+_PIPELINE = "flow-definition"
+_PIPELINE_TRIGGERS = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
 _CHOICE = "ChoiceParameterDefinition"
 _PASSWORD = "PasswordParameterDefinition"
 _HIDDEN = "(secret)"
@@ -203,9 +206,60 @@ def with_disabled(xml: str, *, disabled: bool) -> str:
     value = f"<disabled>{str(disabled).lower()}</disabled>"
     own = [child for child in root if child.tag == "disabled"]
     if not own:
-        return re.sub(rf"</{re.escape(root.tag)}>\s*$", lambda match: value + match[0], xml, count=1)
+        return _appended(xml, root, value)
     # Only the job itself has this element; a deeper one of that name would make the edit ambiguous.
     changed, count = re.subn(r"<disabled>\s*(?:true|false)\s*</disabled>|<disabled\s*/>", value, xml)
     if count != 1:
         raise RuleError(f"the definition has {count} disabled flags: set it by hand")
     return changed
+
+
+def with_timer(xml: str, spec: str) -> str:
+    """The same text with that cron line as the job's only timer, whatever became of its own.
+
+    RuleError if it cannot be put in without changing anything else: then it is entered by hand.
+    """
+    root = _root(xml)
+    timer = f"<{_TIMER}><spec>{escape(spec)}</spec></{_TIMER}>"
+    if len(timer_specs(xml)) == 1:
+        changed = _replaced(xml, rf"<{re.escape(_TIMER)}[^>]*>.*?</{re.escape(_TIMER)}>", timer)
+    elif root.tag == _PIPELINE:
+        changed = _with_pipeline_trigger(xml, root, timer)
+    else:
+        changed = _with_trigger(xml, root, timer)
+    lines = differences(xml, changed)
+    if timer_specs(changed) != (spec,) or any(not line.startswith("trigger ") for line in lines):
+        raise RuleError("the timer cannot be put into this definition without changing more: enter it by hand")
+    return changed
+
+
+def _with_pipeline_trigger(xml: str, root: ET.Element, timer: str) -> str:
+    """A pipeline keeps its triggers among its properties."""
+    if root.find(f"properties/{_PIPELINE_TRIGGERS}") is not None:
+        return _replaced(xml, r"<triggers\s*/>|<triggers>", f"<triggers>{timer}", closes="triggers")
+    group = f"<{_PIPELINE_TRIGGERS}><triggers>{timer}</triggers></{_PIPELINE_TRIGGERS}>"
+    if root.find("properties") is None:
+        return _appended(xml, root, f"<properties>{group}</properties>")
+    return _replaced(xml, r"<properties\s*/>|<properties>", f"<properties>{group}", closes="properties")
+
+
+def _with_trigger(xml: str, root: ET.Element, timer: str) -> str:
+    if root.find("triggers") is None:
+        return _appended(xml, root, f"<triggers>{timer}</triggers>")
+    return _replaced(xml, r"<triggers\s*/>|<triggers[^/>]*>", f"<triggers>{timer}", closes="triggers")
+
+
+def _replaced(xml: str, pattern: str, text: str, closes: str = "") -> str:
+    """The one place of that pattern replaced; an element that was empty (`<x/>`) is closed again."""
+
+    def new(match: re.Match[str]) -> str:
+        return f"{text}</{closes}>" if closes and match[0].endswith("/>") else text
+
+    changed, count = re.subn(pattern, new, xml, flags=re.DOTALL)
+    if count != 1:
+        raise RuleError(f"the definition has {count} places for a timer: enter it by hand")
+    return changed
+
+
+def _appended(xml: str, root: ET.Element, text: str) -> str:
+    return re.sub(rf"</{re.escape(root.tag)}>\s*$", lambda match: text + match[0], xml, count=1)

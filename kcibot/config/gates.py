@@ -36,6 +36,7 @@ DEFAULTS: Mapping[str, GateBlock] = {
     "images": OPERATORS_OWN,
     "rootfs": OPERATORS_OWN,
     "bisections": OPERATORS_OWN,
+    "timer": OPERATORS_OWN,
     "accept": GateBlock(),
     "amend": GateBlock(),
     "rollback": GateBlock(),

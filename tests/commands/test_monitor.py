@@ -11,6 +11,7 @@ from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
 from kcibot_commands.monitor_flags import Bisections, MonitorSettings, read_pause
+from kcibot_commands.rules.job_definitions import differences, timer_specs, with_timer
 from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
 
 
@@ -194,11 +195,33 @@ def test_a_lost_timer_is_an_alert(ci: CiBench) -> None:
     assert "The monitor will not start by itself" in ci.said()
 
 
-def test_a_timer_other_than_the_configured_one_is_said(tmp_path: Path) -> None:
-    with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(cron="H * * * *")}) as ci:
+@pytest.mark.parametrize("live", [definition("CONFIG_LIST"), definition("CONFIG_LIST", timer=TIMER)])
+def test_a_timer_other_than_the_configured_one_is_put_back_after_an_approval(tmp_path: Path, live: str) -> None:
+    settings = MonitorSettings(cron="H * * * *")
+    with ci_bench(tmp_path, sections={MonitorSettings: settings}, policies={"timer": SELF}) as ci:
+        monitor_behaves(ci)
+        ci.jenkins.create_job(MONITOR, live)
         ci.say("!monitor pause")
         run = ci.say("!monitor resume")
-        assert "is H H/2 * * *, configured is H * * * *" in run.step("resume-monitor").text
+        had = "H H/2 * * *" if TIMER in live else "none"
+        (ask,) = ci.bench.journal.open_asks()
+        assert ask.display == (f"{MONITOR}: timer H * * * *, instead of {had}",)
+        assert timer_specs(ci.server.definition(MONITOR)) != ("H * * * *",), "not before somebody said so"
+        ci.approve("operator")
+        run = ci.tick_until_ended(timedelta(seconds=5))
+        assert run.state is RunState.SUCCEEDED, ci.said()
+        assert differences(live, ci.server.definition(MONITOR)) == tuple(
+            line for line in differences(live, with_timer(live, "H * * * *")) if line.startswith("trigger ")
+        )
+        assert timer_specs(ci.server.definition(MONITOR)) == ("H * * * *",)
+
+
+def test_a_timer_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(cron="H H/2 * * *")}) as ci:
+        monitor_behaves(ci)
+        ci.say("!monitor resume")
+        run = ci.tick_until_ended(timedelta(seconds=5))
+        assert run.step("restore-timer").state is StepState.NOT_NEEDED
 
 
 def test_a_monitor_that_fails_is_not_taken_for_one_that_ran(ci: CiBench) -> None:

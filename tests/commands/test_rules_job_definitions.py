@@ -2,7 +2,7 @@
 
 import pytest
 
-from kcibot_commands.rules.job_definitions import differences, read_definition, timer_specs, with_disabled
+from kcibot_commands.rules.job_definitions import differences, read_definition, timer_specs, with_disabled, with_timer
 from kcibot_commands.rules.problem import RuleError
 
 SENT = """<?xml version='1.1' encoding='UTF-8'?>
@@ -178,3 +178,49 @@ def test_the_disabled_flag_can_be_set_in_the_text(xml, disabled):
     assert read_definition(done).disabled is disabled
     rest = [line for line in differences(xml, done) if "disabled" not in line]
     assert rest == []
+
+
+GROUP = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
+RINGS = "<hudson.triggers.TimerTrigger>{}<spec>{}</spec></hudson.triggers.TimerTrigger>"
+WITH_COMMENT = RINGS.format("", "# at night&#10;H 3 * * *")
+POLL = "<hudson.triggers.SCMTrigger><spec>H * * * *</spec></hudson.triggers.SCMTrigger>"
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        "<project><disabled>true</disabled></project>",
+        "<project><triggers/></project>",
+        "<project>\n  <triggers>\n  </triggers>\n</project>\n",
+        f'<project><triggers class="vector">{POLL}</triggers></project>',
+        f"<project><triggers>{POLL}{RINGS.format('', 'H H * * *')}</triggers></project>",
+        "<flow-definition/>".replace("/>", "></flow-definition>"),
+        "<flow-definition><properties/></flow-definition>",
+        f"<flow-definition><properties>\n<{GROUP}><triggers/></{GROUP}>\n</properties></flow-definition>",
+        f"<flow-definition><properties><{GROUP}><triggers>{POLL}</triggers></{GROUP}></properties></flow-definition>",
+        "<flow-definition><properties><a.B/></properties><script>x &lt; 1</script></flow-definition>",
+        (
+            f"<?xml version='1.1'?>\n<flow-definition><properties><{GROUP}><triggers>{WITH_COMMENT}</triggers>"
+            f"</{GROUP}></properties></flow-definition>"
+        ),
+    ],
+)
+def test_a_timer_is_put_in_and_nothing_else_is_changed(xml):
+    changed = with_timer(xml, "H H/2 * * *")
+    assert timer_specs(changed) == ("H H/2 * * *",)
+    assert all(line.startswith("trigger ") for line in differences(xml, changed))
+    assert with_timer(changed, "H H/2 * * *") == changed
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        f"<project><triggers>{RINGS.format('', 'H * * * *') * 2}</triggers></project>",
+        "<flow-definition><properties/><x><properties/></x></flow-definition>",
+        "<project><triggers/><x><triggers/></x></project>",
+        "<!DOCTYPE x><project/>",
+    ],
+)
+def test_a_timer_is_not_put_where_its_place_is_a_guess(xml):
+    with pytest.raises(RuleError):
+        with_timer(xml, "H H/2 * * *")

@@ -80,7 +80,7 @@ def test_gates_have_the_defaults_of_the_procedure(tmp_path: Path) -> None:
     own = GatePolicy("operator", 1, StarterVote.ALLOWED)
     hours = Hours(frozenset({0, 1, 2, 3}), time(8), time(16))
     assert policies == {
-        **dict.fromkeys(["prepare", "announce", "images", "rootfs", "bisections"], own),
+        **dict.fromkeys(["prepare", "announce", "images", "rootfs", "bisections", "timer"], own),
         **dict.fromkeys(["accept", "amend", "rollback", "unlock", "definition-removal"], strict),
         **dict.fromkeys(["definitions", "deploy", "pipecleaner", "restart"], strict),
         "go": GatePolicy("release-manager", 1, StarterVote.REFUSED, hours=hours),
