@@ -30,6 +30,7 @@ from kcibot.sdk import (
     digest,
     listed,
 )
+from kcibot_commands.jobs_checklist import checklist
 from kcibot_commands.jobs_compare import (
     Difference,
     JobsSettings,
@@ -233,7 +234,7 @@ def show(context: Context) -> Done[None]:
     """The definitions in Git beside the live ones."""
     comparison = compare(context)
     count = worded(len(comparison.changes), "job definition")
-    lines = [f"{count} would change with {comparison.commit[:SHORT]}", *overview(comparison)]
+    lines = [f"{count} would change with {comparison.commit[:SHORT]}", *overview(comparison), *checklist(context)]
     return Done("\n".join(lines), None)
 
 

@@ -20,6 +20,7 @@ from kcibot_commands.deploy import deploy_backend, deploy_frontend
 from kcibot_commands.drain import drain
 from kcibot_commands.images import build_images, push_images
 from kcibot_commands.jobs import apply_job_definitions
+from kcibot_commands.jobs_checklist import about_notes
 from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
 from kcibot_commands.monitor_timer import restore_timer
 from kcibot_commands.pipecleaner import (
@@ -56,7 +57,7 @@ RELEASE = Procedure(
     Gate("announce", "Send the announcement"),
     send_announcement,
     comment_window,
-    Gate("go", "Update production"),
+    Gate("go", "Update production", about=about_notes),
     take_production_lock,
     pause_monitor,
     abort_bisections,

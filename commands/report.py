@@ -23,6 +23,7 @@ from kcibot.sdk import (
     listed,
     span,
 )
+from kcibot_commands.jobs_checklist import unticked
 from kcibot_commands.monitor import MonitorSettings, start_monitor_once
 from kcibot_commands.notify import Event, forget_once, to_mention
 from kcibot_commands.pipecleaner_configs import PipecleanerSettings
@@ -124,7 +125,8 @@ def make_report(context: Context) -> Done[None]:
     run, now = context.run, context.clock.now()
     released = _released(context)
     head = context.keep("audit head", context.audit_head)
-    lines = [*released, *approvals(run), *durations(run), *left_out(run), *_results(context), f"Audit head: {head}"]
+    lines = [*released, *approvals(run), *durations(run), *left_out(run), *_results(context), *_open_notes(context)]
+    lines.append(f"Audit head: {head}")
     title = f"{run.title} is in production, {span(now - run.created_at)} after it was begun by {run.starter}"
     mentions = to_mention(context, Event.RELEASE)
     context.say("report", Notice(title, Level.SUCCESS, tuple(lines), mentions=mentions))
@@ -187,6 +189,13 @@ def _results(context: Context) -> list[str]:
     if context.has_result(watch_first_results):
         lines.append(f"First results: {_said(context.result(watch_first_results))}")
     return lines
+
+
+def _open_notes(context: Context) -> list[str]:
+    """Lines of the checklist that nobody ticked: a job may still be as it was."""
+    if not context.has_result(plan):
+        return []
+    return [f"Not ticked, !jobs tick {note.code}: {note.text}" for note in unticked(context)]
 
 
 report = Step("report", "Release reported", make_report, type(None), after=(plan,), limit=timedelta(hours=1))

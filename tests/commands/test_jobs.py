@@ -30,6 +30,8 @@ IN_GIT = {
     TRIGGER: definition("BUILD_CONFIG"),
     BISECTION: definition("TARGET"),
 }
+JPL = "/* ---\n * Jenkins parameters\n\nNODE_LABEL (docker)\n  The nodes that build\n*/\n"
+MESSAGE = "jobs: what comes\n\nThe job kernel-build gets the parameter NODE_LABEL.\nNothing else."
 MINI = Procedure(
     "release",
     plan,
@@ -58,7 +60,8 @@ def make_repository(folder: Path, released: Mapping[str, str], coming: Mapping[s
     history.branch("kernelci.org", history.commit("jobs: as released", AT - timedelta(days=9)))
     for job, xml in coming.items():
         history.write(f"jobs/{job}.xml", xml)
-    history.commit("jobs: what comes", AT - timedelta(days=1))
+    history.write("jenkins/build.jpl", JPL)
+    history.commit(MESSAGE, AT - timedelta(days=1))
     return history.make(folder / "jenkins.git")
 
 
@@ -127,7 +130,7 @@ def test_diff_shows_only_what_has_a_meaning_and_deletes_nothing(make: Callable[.
     assert run.state is RunState.SUCCEEDED
     answer = world.ci.notice(":answer")
     assert answer.title.startswith("2 job definitions would change with ")
-    assert answer.lines == (
+    assert answer.lines[:6] == (
         f"{TRIGGER}:",
         "  parameter NODE_LABEL added (String, default '')",
         "new-job:",
@@ -135,6 +138,24 @@ def test_diff_shows_only_what_has_a_meaning_and_deletes_nothing(make: Callable[.
         "only on Jenkins, left alone: only-here",
         "2 jobs as in Git",
     )
+
+
+def test_what_pipelines_and_messages_say_about_jobs_is_a_checklist_to_tick(make: Callable[..., World]) -> None:
+    world = make()
+    world.ci.say("!jobs diff")
+    head, pipeline, message = world.ci.notice(":answer").lines[-3:]
+    assert head == "To check by hand; !jobs tick CODE ticks a line:"
+    assert pipeline.endswith(" jenkins/build.jpl: parameter NODE_LABEL added (string, default docker)")
+    assert message.endswith(" The job kernel-build gets the parameter NODE_LABEL.")
+    codes = [line.split()[2] for line in (pipeline, message)]
+    world.ci.bench.say("operator", "!jobs tick 000000")
+    assert "000000 is no line of the checklist" in world.ci.said()
+    world.ci.bench.say("operator", f"!jobs tick {codes[0]}")
+    world.ci.say("!jobs diff")
+    _, pipeline, message = world.ci.notice("run:2:answer").lines[-3:]
+    assert pipeline.startswith(f"  [x] {codes[0]} jenkins/build.jpl: ")
+    assert pipeline.endswith(" (operator)")
+    assert message.startswith(f"  [ ] {codes[1]} ")
 
 
 def test_apply_asks_shows_the_difference_and_writes_exactly_that(make: Callable[..., World]) -> None:
