@@ -50,7 +50,7 @@ class JenkinsServer:
         with _understood("the queue and the executors"):
             queued = parse.queue_items(queue)
             running = parse.busy_executors(computers)
-            return CiLook(after, queued, running, parse.quieting_down(computers, queued))
+            return CiLook(after, queued, running)
 
     def jobs(self) -> Mapping[str, JobState]:
         root, _ = self._connection.look("", "the list of jobs", parse.jobs_tree())
@@ -98,6 +98,13 @@ class JenkinsServer:
         if _xml_problem(text):
             raise TransientError(f"Jenkins answered something that is not XML when asked for the definition of {job}.")
         return text
+
+    def quieting_down(self) -> bool:
+        """The root alone has this flag: by way of the nodes it costs every node of every label, once a node."""
+        what = "its quiet-down flag"
+        root, _ = self._connection.look("", what, parse.QUIETING_TREE)
+        with _understood(what):
+            return parse.quieting_down(root)
 
     def session(self) -> str:
         _, session = self._connection.look("", "its session", "mode")

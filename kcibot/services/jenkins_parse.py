@@ -22,9 +22,9 @@ JOB_TREE = "_class," + JOB_FIELDS
 DEEPEST_FOLDER = 4
 QUEUE_TREE = "items[id,why,inQueueSince,task[name,url],actions[parameters[name,value]]]"
 EXECUTABLE = "idle,currentExecutable[number,url,timestamp,estimatedDuration]"
-COMPUTER_TREE = (
-    f"computer[displayName,executors[{EXECUTABLE}],oneOffExecutors[{EXECUTABLE}],assignedLabels[nodes[quietingDown]]]"
-)
+COMPUTER_TREE = f"computer[displayName,executors[{EXECUTABLE}],oneOffExecutors[{EXECUTABLE}]]"
+"""Nothing of labels: one that n nodes share lists n nodes under each of them, which is n times n."""
+QUIETING_TREE = "quietingDown"
 ITEM_TREE = "id,why,cancelled,executable[number,url]"
 BUILD_FIELDS = (
     "number,url,building,result,timestamp,duration,queueId,"
@@ -97,12 +97,12 @@ def busy_executors(computers: Mapping[str, Any]) -> tuple[Busy, ...]:
     )
 
 
-def quieting_down(computers: Mapping[str, Any], queue: tuple[QueueItem, ...]) -> bool:
-    """The built-in node is the server itself and has its flag; what waits is told the reason, too."""
-    nodes = (
-        inner for node in computers["computer"] for label in node["assignedLabels"] for inner in label.get("nodes", ())
-    )
-    return any(node.get("quietingDown") for node in nodes) or any("about to shut down" in item.why for item in queue)
+def quieting_down(root: Mapping[str, Any]) -> bool:
+    """A missing flag is no "no"."""
+    flag = root["quietingDown"]
+    if not isinstance(flag, bool):
+        raise TypeError("the flag is neither true nor false")
+    return flag
 
 
 def _busy(node: str, executor: Mapping[str, Any]) -> Busy:

@@ -29,17 +29,28 @@ def test_a_restart_asks_waits_for_the_builds_and_is_seen_by_its_session(ci: CiBe
     busy(ci, 120)
     session = ci.server.session()
     ci.say("!jenkins restart")
-    assert not ci.server.look().quieting_down
+    assert not ci.server.quieting_down()
     run = ci.approve("operator")
-    assert ci.server.look().quieting_down
+    assert ci.server.quieting_down()
     assert f"nothing new starts on Jenkins; 1 running: {TRIGGER} #1" in run.step("restart-jenkins").text
     run = ci.tick_until_ended(timedelta(seconds=4))
     assert run.state is RunState.SUCCEEDED
     assert run.step("restart-jenkins").text == "restarted"
     assert ci.server.session() != session
-    assert not ci.server.look().quieting_down
+    assert not ci.server.quieting_down()
     assert ci.server.builds(TRIGGER)[0].result == "SUCCESS"
     assert ci.bench.journal.recall("lock") == {}
+
+
+def test_drain_status_says_that_nothing_starts_any_more(ci: CiBench) -> None:
+    says = "Jenkins is being shut down: what is queued does not start."
+    ci.say("!drain status")
+    assert says not in ci.said()
+    busy(ci, 120)
+    ci.say("!jenkins restart")
+    ci.approve("operator")
+    ci.say("!drain status")
+    assert says in ci.said()
 
 
 def test_a_timer_that_the_restart_lost_is_an_alert(ci: CiBench) -> None:
@@ -70,9 +81,9 @@ def test_builds_that_do_not_end_call_it_off_and_a_retry_quiets_down_again(tmp_pa
         run = ci.tick_until_ended(timedelta(seconds=30))
         assert run.state is RunState.FAILED
         assert "Jenkins was not restarted" in run.step("restart-jenkins").text
-        assert not ci.server.look().quieting_down
+        assert not ci.server.quieting_down()
         ci.say("!release retry")
-        assert ci.server.look().quieting_down
+        assert ci.server.quieting_down()
         ci.forward(minutes=10)
         ci.say("!release retry")
         assert ci.tick_until_ended(timedelta(seconds=4)).state is RunState.SUCCEEDED
@@ -82,10 +93,10 @@ def test_it_can_be_called_off_by_hand(ci: CiBench) -> None:
     busy(ci, 600)
     ci.say("!jenkins restart")
     ci.approve("operator")
-    assert ci.server.look().quieting_down
+    assert ci.server.quieting_down()
     ci.bench.say("operator", "!jenkins cancel the builds take too long")
     ci.bench.settle()
-    assert not ci.server.look().quieting_down
+    assert not ci.server.quieting_down()
     assert {run.procedure: run.state for run in ci.bench.journal.runs(2)} == {
         "jenkins restart": RunState.ABORTED,
         "jenkins cancel": RunState.SUCCEEDED,

@@ -57,7 +57,7 @@ def paths(standin: JenkinsStandIn) -> list[str]:
 def test_a_look_is_two_requests_and_asks_the_queue_first(standin: JenkinsStandIn, server: JenkinsServer) -> None:
     look = server.look()
     assert paths(standin) == ["GET /queue/api/json", "GET /computer/api/json"]
-    assert (look.queued, look.running, look.quieting_down) == ((), (), False)
+    assert (look.queued, look.running) == ((), ())
     assert look.session == server.session()
 
 
@@ -87,13 +87,6 @@ def test_an_executor_that_has_not_named_its_build_yet_is_busy(
         executor.item = standin.trigger("free", {})
     (busy,) = server.look().running
     assert (busy.node, busy.build) == ("master", None)
-
-
-def test_quieting_down_is_seen_without_a_third_request(standin: JenkinsStandIn, server: JenkinsServer) -> None:
-    server.quiet_down()
-    assert server.look().quieting_down
-    server.cancel_quiet_down()
-    assert not server.look().quieting_down
 
 
 def test_a_restart_between_the_two_requests_of_a_look_is_no_answer(

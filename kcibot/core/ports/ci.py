@@ -46,7 +46,6 @@ class CiLook:
     session: str
     queued: tuple[QueueItem, ...]
     running: tuple[Busy, ...]
-    quieting_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,10 @@ class CiServer(Protocol):
     """A Jenkins."""
 
     def look(self) -> CiLook:
-        """Two requests however many nodes there are: the queue, then all executors with one-off executors."""
+        """Two requests however many nodes there are: the queue, then all executors with one-off executors.
+
+        The answers grow with the items, nodes and executors, in proportion: what nodes share is not told of each.
+        """
         ...
 
     def jobs(self) -> Mapping[str, JobState]:
@@ -157,6 +159,10 @@ class CiServer(Protocol):
     def quiet_down(self) -> None: ...
 
     def cancel_quiet_down(self) -> None: ...
+
+    def quieting_down(self) -> bool:
+        """Whether what is queued does not start, since a shutdown or a safe restart is prepared: one small request."""
+        ...
 
     def restart(self) -> None:
         """Ask for a safe restart; `session()` tells when it is back."""
