@@ -141,12 +141,12 @@ def _changes(context: Context) -> list[list[str]]:
 
 def _write_all(context: Context, changes: list[list[str]]) -> tuple[str, ...]:
     for job, wanted, live in changes:
-        _keep_old(context, job, live)
+        keep_old(context, job, live)
         write(context, job, wanted, live)
     return tuple(job for job, _, _ in changes)
 
 
-def _keep_old(context: Context, job: str, live: str) -> None:
+def keep_old(context: Context, job: str, live: str) -> None:
     """Remember what this run replaces first: a later revision of the same run must not hide it."""
     standing = context.recall(KEPT).get(job)
     if not _of_run(standing, context.run.id):

@@ -131,7 +131,7 @@ def overview(comparison: Comparison) -> tuple[str, ...]:
     for change in comparison.changes:
         lines += [f"{change.job}:", *(f"  {line}" for line in change.lines)]
     if comparison.live_only:
-        lines.append(f"only on Jenkins, left alone: {listed(comparison.live_only)}")
+        lines.append(f"only on Jenkins, left alone (!jobs remove deletes): {listed(comparison.live_only)}")
     if comparison.same:
         lines.append(f"{worded(comparison.same, 'job')} as in Git")
     return tuple(lines)

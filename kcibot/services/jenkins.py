@@ -162,6 +162,14 @@ class JenkinsServer:
             self._connection.act(parse.job_path(job) + "config.xml", what, xml=xml, accepted=frozenset({HTTPStatus.OK}))
         self._confirm_defined(job, what)
 
+    def remove(self, job: str) -> None:
+        """What has no builds of its own is a folder or a view, and is refused: it would take others with it."""
+        try:
+            self.job(job)
+        except NotFound:
+            return
+        self._connection.act(parse.job_path(job) + "doDelete", f"deleting {job}")
+
     def quiet_down(self) -> None:
         self._connection.act("quietDown", "quieting down")
 

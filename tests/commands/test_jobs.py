@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kcibot.core.gate import GatePolicy
 from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
@@ -112,7 +113,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
             ReleaseSettings: ReleaseSettings({"jenkins": Component()}),
             JobsSettings: settings or JobsSettings(),
         }
-        policies = {"definitions": SELF, "go": SELF}
+        policies = {"definitions": SELF, "go": SELF, "definition-removal": GatePolicy()}
         bench = ci_bench(tmp_path, git=git, sections=sections, policies=policies)
         return World(stack.enter_context(bench), repository)
 
@@ -135,7 +136,7 @@ def test_diff_shows_only_what_has_a_meaning_and_deletes_nothing(make: Callable[.
         "  parameter NODE_LABEL added (String, default '')",
         "new-job:",
         "  a new job",
-        "only on Jenkins, left alone: only-here",
+        "only on Jenkins, left alone (!jobs remove deletes): only-here",
         "2 jobs as in Git",
     )
 
@@ -217,6 +218,50 @@ def test_definitions_that_are_no_xml_stop_it_with_the_name_of_the_job(make: Call
     run = world.ci.say("!jobs diff")
     assert run.state is not RunState.SUCCEEDED
     assert f"{TRIGGER}: the job definition is no XML" in world.ci.said()
+
+
+# ---- what Git no longer has ----------------------------------------------------------------------------------------
+
+
+def test_a_job_is_deleted_only_by_name_and_after_an_approval(make: Callable[..., World]) -> None:
+    world = make()
+    world.ci.jenkins.create_job("old-job", definition("OLD"))
+    world.ci.jenkins.create_job("other-job", definition())
+    xml = world.live("old-job")
+    world.ci.say("!jobs remove old-job")
+    (ask,) = world.ci.bench.journal.open_asks()
+    assert ask.display[1].strip() == "delete old-job with the log of 0 builds"
+    run = world.ci.approve("manager-1")
+    assert run.state is RunState.SUCCEEDED, world.ci.said()
+    assert set(world.ci.server.jobs()) == {MONITOR, TRIGGER, BISECTION, "other-job"}
+    assert world.ci.bench.journal.recall("job-definitions")["old-job"]["xml"] == xml  # type: ignore[index]
+    assert world.ci.bench.journal.recall("lock") == {}
+
+
+@pytest.mark.parametrize(("job", "why"), [(TRIGGER, "is not among the jobs"), ("old-jbo", "Did you mean old-job?")])
+def test_a_job_that_git_has_or_nobody_knows_is_not_deleted(make: Callable[..., World], job: str, why: str) -> None:
+    world = make()
+    world.ci.jenkins.create_job("old-job", definition())
+    world.ci.say(f"!jobs remove {job}")
+    assert why in world.ci.said()
+    assert not world.ci.bench.journal.open_asks()
+    assert set(world.ci.server.jobs()) == {MONITOR, TRIGGER, BISECTION, "old-job"}
+
+
+def test_a_job_that_runs_or_changed_is_not_deleted_on_an_old_approval(make: Callable[..., World]) -> None:
+    world = make()
+    world.ci.jenkins.create_job("old-job", definition())
+    world.ci.say("!jobs remove old-job")
+    world.ci.jenkins.create_job("old-job", definition("NEW"))
+    world.ci.approve("manager-1")
+    assert "is void, because what it showed has changed" in world.ci.said()
+    world.ci.jenkins.behave("old-job", succeed_after(600))
+    world.ci.jenkins.trigger("old-job", {})
+    world.ci.forward(seconds=11)
+    run = world.ci.approve("manager-1")
+    assert run.state is RunState.FAILED
+    assert "old-job runs now" in world.ci.said()
+    assert "old-job" in world.ci.server.jobs()
 
 
 # ---- in a release ----------------------------------------------------------------------------------------------

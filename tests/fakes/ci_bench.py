@@ -23,6 +23,7 @@ from kcibot_commands import (
     jenkins_restart,
     jobs,
     jobs_checklist,
+    jobs_remove,
     monitor,
     monitor_verbs,
     notify,
@@ -35,7 +36,7 @@ from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 TOKEN = "11aabbccddeeff00112233445566778899"
 MODULES: tuple[ModuleType, ...] = (
-    *(approvals, drain, drain_verbs, jenkins_restart, jobs, jobs_checklist, monitor),
+    *(approvals, drain, drain_verbs, jenkins_restart, jobs, jobs_checklist, jobs_remove, monitor),
     *(monitor_verbs, notify, production, runs, watch),
 )
 MONITOR, TRIGGER, BISECTION = "kernel-tree-monitor", "kernel-build-trigger", "lava-bisection"
