@@ -21,6 +21,7 @@ from kcibot_commands.drain import drain
 from kcibot_commands.images import build_images, push_images
 from kcibot_commands.jobs import apply_job_definitions
 from kcibot_commands.jobs_checklist import about_notes
+from kcibot_commands.labs import drain_labs
 from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
 from kcibot_commands.monitor_timer import restore_timer
 from kcibot_commands.pipecleaner import (
@@ -62,6 +63,7 @@ RELEASE = Procedure(
     pause_monitor,
     abort_bisections,
     drain,
+    drain_labs,
     push_core,
     apply_job_definitions,
     deploy_backend,

@@ -158,6 +158,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
     from kcibot.services.ansible import AnsibleDeployer  # noqa: PLC0415
     from kcibot.services.jenkins import JenkinsServer  # noqa: PLC0415
     from kcibot.services.kernelci_api import KernelciApi  # noqa: PLC0415
+    from kcibot.services.lava import LavaLab  # noqa: PLC0415
     from kcibot.services.storage import HttpFileStore  # noqa: PLC0415
 
     services = config.services
@@ -182,6 +183,10 @@ def ports(config: Config, redactor: Redactor) -> Ports:
             results.probe_timeout.total_seconds(),
         ),
         files=HttpFileStore(services.storage.timeout.total_seconds()),
+        labs=tuple(
+            LavaLab(name, lab.url, lab.user, lab.token.reader(redactor), lab.api, lab.timeout.total_seconds())
+            for name, lab in services.labs.items()
+        ),
     )
 
 

@@ -142,6 +142,20 @@ class Storage(Block):
     timeout: Timeout = timedelta(seconds=10)
 
 
+class Lab(Block):
+    """One LAVA lab. `token` is one of `user`'s, whose jobs are looked for; `api` is xmlrpc for servers before 2020."""
+
+    refused: ClassVar[Mapping[str, str]] = {"password": "LAVA is spoken to with a token: use `token`"}
+
+    url: Annotated[str, AfterValidator(http("services.labs.user and services.labs.token"))] = Field(
+        examples=['"https://lava.example.org"']
+    )
+    user: Text = Field(examples=["kernel-ci"])
+    token: Secret = Field(examples=[SECRET_EXAMPLE % "LAB_TOKEN"])
+    api: Literal["rest", "xmlrpc"] = "rest"
+    timeout: Timeout = timedelta(seconds=10)
+
+
 class Services(Block):
     """Every service that a release needs."""
 
@@ -152,3 +166,4 @@ class Services(Block):
     mail: Mail = Field(examples=['{host: "smtp.example.org"}'])
     results_api: ResultsApi = Field(examples=['{url: "https://api.kernelci.org", token: {env: NAME}, versions: ...}'])
     storage: Storage = Field(examples=['{url: "https://storage.kernelci.org"}'])
+    labs: Mapping[Name, Lab] = Field(default={}, examples=["{lab-one: {url: ..., user: ..., token: {env: NAME}}}"])

@@ -38,6 +38,8 @@ services:
     versions: {{backend: "{backend}/version", frontend: "{frontend}/"}}
     task_probe: /task/ping
   storage: {{url: "{storage}"}}
+  labs:
+{labs}
 
 pipecleaner:
   previous: "{baseline}"
@@ -58,7 +60,13 @@ deploy:
 """
 
 
-def config_text(*, repositories: Mapping[str, Path], **places: str | int) -> str:
-    """The whole file; `places` are addresses and ports of the sandbox's servers."""
+LAB = '    {name}: {{url: "{url}", user: {user}, token: {{file: secrets/lab-token}}}}'
+
+
+def config_text(
+    *, repositories: Mapping[str, Path], labs: Mapping[str, str], lab_user: str, **places: str | int
+) -> str:
+    """The whole file; `labs` are their addresses by name, `places` addresses and ports of the other servers."""
+    shown = "\n".join(LAB.format(name=name, url=url, user=lab_user) for name, url in labs.items())
     rows = "\n".join(f'      {name}: "{path}"' for name, path in sorted(repositories.items()))
-    return TEXT.format(repositories=rows, **places)
+    return TEXT.format(repositories=rows, labs=shown or "    {}", **places)

@@ -3,17 +3,19 @@
 import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
 from kcibot.core.ports import Revision
+from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
 from kcibot.sandbox.jenkins import JenkinsStandIn
 from kcibot.sandbox.kernelci_jobs import KernelciJobs, Settings
+from kcibot.sandbox.labs import LavaStandIn
 from kcibot.sandbox.mailbox import MailboxStandIn
 from kcibot.sandbox.registry import RegistryStandIn
 from kcibot.sandbox.repositories import create_repositories
@@ -27,14 +29,35 @@ PRODUCTION = "kernelci.org"
 CONFIGS = "config/core/build-configs.yaml"
 CONFIGS_2019 = "build-configs.yaml"
 JENKINS_USER = "kcibot"
-SECRETS = {"jenkins-token": "11" + "0" * 30 + "ab", "api-token": "5e0b8f7a-0000-4000-8000-a91f0c3d2b61"}
+LAB_USER = "kernel-ci"
+LAB_MINUTES = 15.0
+SECRETS = {
+    "jenkins-token": "11" + "0" * 30 + "ab",
+    "api-token": "5e0b8f7a-0000-4000-8000-a91f0c3d2b61",
+    "lab-token": "lab0" + "7" * 28,
+}
 IMAGES = ("build-base", "build-gcc-10_x86", "build-gcc-10_arm64", "build-clang-11", "debos", "build-qemu")
+
+
+class Server(Protocol):
+    """Whatever is started and stopped."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Backend:
     """Fulfils `kernelci_behaviours.Backend` over the sandbox's own repositories and servers."""
 
-    def __init__(self, repositories: Mapping[str, Path], api: ResultsApiStandIn, storage: StorageStandIn) -> None:
+    def __init__(
+        self,
+        repositories: Mapping[str, Path],
+        api: ResultsApiStandIn,
+        storage: StorageStandIn,
+        labs: Mapping[str, LavaStandIn],
+    ) -> None:
+        self._labs = labs
         self._repositories = repositories
         self._api = api
         self._storage = storage
@@ -82,6 +105,9 @@ class Backend:
         names = (revision.tree, revision.branch, revision.kernel)
         self._api.post_tests(*names, lab, device, plan, passed, failed)
 
+    def submit(self, lab: str, device: str, description: str, runs: timedelta) -> None:
+        self._labs[lab].submit(description, device, waits=runs / 5, runs=runs * 4 / 5)
+
     def upload(self, path: str, content: bytes) -> None:
         self._storage.put(path, content)
 
@@ -121,6 +147,15 @@ class Backend:
         return done.stdout.strip()
 
 
+def make_labs(clock: SandboxClock) -> Mapping[str, LavaStandIn]:
+    """One for every lab that tests kernels, with a board of each type that it is asked for."""
+    boards = sorted({board for boards in kci.DEVICES.values() for board in boards})
+    labs: dict[str, LavaStandIn] = {}
+    for lab, device in boards:
+        labs.setdefault(lab, LavaStandIn(lab, LAB_USER, SECRETS["lab-token"], clock)).add_device(f"{device}-01", device)
+    return labs
+
+
 class Sandbox:
     """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room."""
 
@@ -146,12 +181,13 @@ class Sandbox:
         self.registry = RegistryStandIn()
         self.engine = DockerEngineStandIn(self.registry, self.clock)
         self.jenkins = JenkinsStandIn(self.clock, JENKINS_USER, SECRETS["jenkins-token"])
-        self.backend = Backend(self.repositories, self.api, self.storage)
+        self.labs = make_labs(self.clock)
+        self.backend = Backend(self.repositories, self.api, self.storage, self.labs)
         self._settings = settings
 
     def start(self) -> None:
         """Everything answers when this returns, and a build of the monitor's is under way."""
-        for server in (self.api, self.storage, self.mailbox, self.registry, self.jenkins, self.engine):
+        for server in self._servers():
             server.start()
         for image in IMAGES:
             self.engine.seed(f"kernelci/{image}")
@@ -163,13 +199,20 @@ class Sandbox:
         self.write_config()
 
     def stop(self) -> None:
-        for server in (self.engine, self.jenkins, self.registry, self.mailbox, self.storage, self.api):
+        for server in reversed(self._servers()):
             server.stop()
         self.targets.stop()
 
+    def _servers(self) -> Sequence[Server]:
+        """In the order in which they start: the others use those before them."""
+        first = (self.api, self.storage, self.mailbox, self.registry)
+        return [*first, *self.labs.values(), self.jenkins, self.engine]
+
     def keep_busy(self, minutes: float) -> None:
-        """A build that the monitor started, over after so many minutes of the sandbox's."""
+        """A build that the monitor started, over after so many minutes of the sandbox's; the labs take longer."""
         self.jobs.start_ambient(minutes)
+        for lab, device in sorted({board for boards in kci.DEVICES.values() for board in boards}):
+            self.backend.submit(lab, device, "baseline of another tree", timedelta(minutes=minutes + LAB_MINUTES))
 
     @property
     def baseline(self) -> Revision:
@@ -203,6 +246,8 @@ class Sandbox:
             backend=self.targets.url(BACKEND),
             frontend=self.targets.url(FRONTEND),
             storage=self.storage.url,
+            labs={name: lab.url for name, lab in self.labs.items()},
+            lab_user=LAB_USER,
             user=JENKINS_USER,
             baseline=self.baseline.kernel,
         )

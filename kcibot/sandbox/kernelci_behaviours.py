@@ -4,6 +4,7 @@ import logging
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from kcibot.core.ports import Revision
@@ -53,6 +54,10 @@ class Backend(Protocol):
         ...
 
     def post_tests(self, revision: Revision, lab: str, device: str, plan: str, passed: int, failed: int) -> None: ...
+
+    def submit(self, lab: str, device: str, description: str, runs: timedelta) -> None:
+        """The lab has one job more, which is over after that time."""
+        ...
 
     def upload(self, path: str, content: bytes) -> None:
         """Put a file on the file server; `path` has no slash in front."""
@@ -179,7 +184,9 @@ class Behaviours:
             except FAILURES:
                 _log.warning("the callback of %s for %s was lost", lab, device, exc_info=True)
 
-        self._jenkins.loop.after(self._minutes(self._settings.lab_minutes, lab, device, plan), post)
+        seconds = self._minutes(self._settings.lab_minutes, lab, device, plan)
+        self._backend.submit(lab, device, f"{plan} of {revision.kernel}", timedelta(seconds=seconds))
+        self._jenkins.loop.after(seconds, post)
 
     def _post_tests(self, revision: Revision, lab: str, device: str, plan: str) -> None:
         cases = 5 + zlib.crc32(plan.encode()) % 40

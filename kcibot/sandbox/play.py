@@ -1,5 +1,6 @@
 """A release played by scripted persons: they read the room, answer the prompts that they may answer, and wait."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,6 +12,8 @@ from kcibot.sandbox.clock import SandboxClock
 PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.05
 COMMENT_WINDOW = timedelta(hours=27)
+OPEN_NOTE = re.compile(r"^ *\[ \] ([0-9a-f]{6}) ")
+"""A line of the checklist of job definitions that nobody has ticked."""
 
 VOTERS = {"go": ("operator", "manager-1"), "accept": ("manager-2",), "force": ("manager-1", "manager-2")}
 """Who reacts to which gate, in this order; to all others the operator does. The operator tries `go` in vain."""
@@ -67,6 +70,9 @@ class Play:
 
     def _answer(self, event: Event) -> None:
         gate = event.key.split(":gate:")[-1].split(":")[0]
+        codes = [code for line in event.notice.lines for code in OPEN_NOTE.findall(line)] if event.notice else []
+        if codes:
+            self._room.say("operator", f"!jobs tick {' '.join(codes)}")
         for person in VOTERS.get(gate, ("operator",)):
             self._room.react(person, event.number, "+1")
 

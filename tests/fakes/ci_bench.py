@@ -1,7 +1,7 @@
 """A bench with a Jenkins: the real adapter over HTTP to the stand-in, both in one time that is put forward by hand."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,9 @@ from kcibot.core.registry import Registry
 from kcibot.core.run import Run
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
+from kcibot.sandbox.labs import LavaStandIn
 from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.lava import LavaLab
 from kcibot_commands import (
     approvals,
     drain,
@@ -31,13 +33,14 @@ from kcibot_commands import (
     runs,
     watch,
 )
+from kcibot_commands import labs as labs_module
 from kcibot_commands.monitor_flags import MonitorSettings
 from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 TOKEN = "11aabbccddeeff00112233445566778899"
 MODULES: tuple[ModuleType, ...] = (
     *(approvals, drain, drain_verbs, jenkins_restart, jobs, jobs_checklist, jobs_remove, monitor),
-    *(monitor_verbs, notify, production, runs, watch),
+    *(labs_module, monitor_verbs, notify, production, runs, watch),
 )
 MONITOR, TRIGGER, BISECTION = "kernel-tree-monitor", "kernel-build-trigger", "lava-bisection"
 TIMER = (
@@ -92,6 +95,7 @@ class CiBench:
     bench: Bench
     jenkins: JenkinsStandIn
     server: JenkinsServer
+    labs: Mapping[str, LavaStandIn]
 
     def say(self, text: str, who: str = "operator") -> Run:
         """Say it and let everything that is due happen; the newest run, as it stands then."""
@@ -137,10 +141,12 @@ def ci_bench(
     git: GitHost | None = None,
     policies: Mapping[str, GatePolicy] | None = None,
     sections: Mapping[type[object], object] | None = None,
+    labs: Sequence[str] = (),
 ) -> Iterator[CiBench]:
     """A Jenkins with the monitor, its trigger, and the bisections; their builds end at once unless told otherwise."""
     clock = SandboxClock.create(folder / "clock.json", begins=BEGINS)
-    with JenkinsStandIn(clock, "bot", TOKEN, nodes=2, executors=2) as jenkins:
+    with JenkinsStandIn(clock, "bot", TOKEN, nodes=2, executors=2) as jenkins, ExitStack() as stack:
+        lava = {name: stack.enter_context(LavaStandIn(name, "kernel-ci", TOKEN, clock)) for name in labs}
         jenkins.create_job(MONITOR, definition("CONFIG_LIST", timer=TIMER))
         jenkins.create_job(TRIGGER, definition("BUILD_CONFIG"))
         jenkins.create_job(BISECTION, definition("TARGET"))
@@ -149,7 +155,8 @@ def ci_bench(
         for module in MODULES:
             registry.add(module)
         nothing = dict.fromkeys(("deployer", "images", "mailer", "results", "files"))
-        ports = Ports(ci=server, git=cast("GitHost", git), **nothing)  # type: ignore[arg-type]
+        seen = tuple(LavaLab(name, lab.url, "kernel-ci", lambda: TOKEN, "rest", 1.0) for name, lab in lava.items())
+        ports = Ports(ci=server, git=cast("GitHost", git), labs=seen, **nothing)  # type: ignore[arg-type]
         bench = make_bench(
             folder,
             registry=registry,
@@ -158,4 +165,4 @@ def ci_bench(
             policies=policies or {},
             sections={MonitorSettings: MonitorSettings(), **(sections or {})},
         )
-        yield CiBench(bench, jenkins, server)
+        yield CiBench(bench, jenkins, server, lava)

@@ -160,6 +160,8 @@ class Kernelci:
     def _text(self) -> str:
         return config_text(
             repositories=self.repositories,
+            labs={},
+            lab_user="",
             jenkins=NOWHERE,
             engine=self.engine.url,
             registry=self.registry.url,

@@ -24,6 +24,7 @@ from kcibot.core.ports.ci import (
 from kcibot.core.ports.deployer import Deployer, Deployment, DeployResult
 from kcibot.core.ports.git import ChangedPath, Commit, GitHost, GitRemote, LostCommit, RefUpdate, TagRef
 from kcibot.core.ports.images import ImageBuild, ImageRegistry
+from kcibot.core.ports.labs import Device, DeviceStatus, Lab, LabJobState, LabLook, OpenJob
 from kcibot.core.ports.mailer import Mail, Mailer, Sent
 from kcibot.core.ports.results import FileStore, KernelResult, ResultsApi, Revision, RevisionStatus, TestResult
 
@@ -42,6 +43,8 @@ __all__ = [
     "DeployResult",
     "Deployer",
     "Deployment",
+    "Device",
+    "DeviceStatus",
     "FileStore",
     "GitHost",
     "GitRemote",
@@ -51,10 +54,14 @@ __all__ = [
     "ItemState",
     "JobState",
     "KernelResult",
+    "Lab",
+    "LabJobState",
+    "LabLook",
     "LostCommit",
     "Mail",
     "Mailer",
     "Never",
+    "OpenJob",
     "Ports",
     "QueueItem",
     "Queued",
@@ -81,3 +88,4 @@ class Ports:
     mailer: Mailer
     results: ResultsApi
     files: FileStore
+    labs: tuple[Lab, ...] = ()
