@@ -1,4 +1,8 @@
-"""The Jenkins adapter over real HTTP against the stand-in that keeps the recorded contract."""
+"""The Jenkins adapter over real HTTP against the stand-in that keeps the recorded contract.
+
+Here is what needs the stand-in: its faults, its restarts, its other users, and the requests that it saw. What needs
+only the port and time is in `test_jenkins_real.py`, for a real server as well.
+"""
 
 import socket
 import threading
@@ -12,7 +16,7 @@ from kcibot.core.ports import BuildRef, BuildResult, ItemState, Queued
 from kcibot.errors import KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, RunningBuild, Sleep, Steps, User, WaitFor, succeed_after
+from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, RunningBuild, Steps, User, WaitFor, succeed_after
 from kcibot.sandbox.kernelci_definitions import Parameter, pipeline_xml
 from kcibot.services.jenkins import JenkinsServer
 from tests.contract.jenkins.troubles import BAD_ANSWERS, HALF_A_LOG, LOOKS, NO_EFFECT, WITHOUT_BODY
@@ -61,15 +65,6 @@ def test_a_look_is_two_requests_and_asks_the_queue_first(standin: JenkinsStandIn
     assert look.session == server.session()
 
 
-def test_a_waiting_item_is_seen_with_its_job_reason_and_parameters(
-    standin: JenkinsStandIn, server: JenkinsServer
-) -> None:
-    number = server.trigger("pipe", {"A": "x y&z"})
-    (item,) = server.look().queued
-    assert (item.item_id, item.job, dict(item.parameters)) == (number, "pipe", {"A": "x y&z", "B": "b"})
-    assert item.why.startswith("In the quiet period.")
-
-
 def test_pipelines_are_seen_on_one_off_executors(clock: SandboxClock, server: JenkinsServer) -> None:
     server.trigger("pipe", {})
     server.trigger("free", {})
@@ -115,13 +110,6 @@ def test_all_jobs_also_in_folders_are_one_request(standin: JenkinsStandIn, serve
     assert set(jobs) == {"free", "pipe", "off", "team/sub/deep"}
     assert [jobs[name].disabled for name in ("pipe", "off", "team/sub/deep")] == [False, True, True]
     assert server.job("team/sub/deep") == jobs["team/sub/deep"]
-
-
-def test_a_job_counts_its_builds(clock: SandboxClock, server: JenkinsServer) -> None:
-    assert (server.job("free").next_build, server.job("free").last_build) == (1, None)
-    server.trigger("free", {})
-    forward(clock, 11)
-    assert (server.job("free").next_build, server.job("free").last_build) == (2, 1)
 
 
 def test_a_missing_job_is_not_found_after_the_root_was_seen_healthy(
@@ -175,42 +163,7 @@ def test_the_newest_builds_are_one_ranged_request(
     assert len(standin.requests) == 1
 
 
-def test_the_end_of_a_long_log_is_read_without_the_rest(
-    clock: SandboxClock, standin: JenkinsStandIn, server: JenkinsServer
-) -> None:
-    def chatty(build: RunningBuild) -> Steps:
-        build.log(*(f"line {number}" for number in range(5000)))
-        yield Sleep(1)
-        return "SUCCESS"
-
-    standin.behave("free", chatty)
-    server.trigger("free", {})
-    forward(clock, 20)
-    tail = server.log_tail(BuildRef("free", 1), lines=3)
-    assert tail == ("line 4998", "line 4999", "Finished: SUCCESS")
-    assert server.log_tail(BuildRef("free", 1), lines=1000)[0] == "line 4001"
-
-
-def test_a_stopped_build_ends_aborted(clock: SandboxClock, server: JenkinsServer) -> None:
-    server.trigger("pipe", {})
-    forward(clock, 11)
-    server.stop(BuildRef("pipe", 1))
-    forward(clock, 1)
-    assert server.build(BuildRef("pipe", 1)).result is BuildResult.ABORTED
-
-
 # ---- acting ----------------------------------------------------------------------------------------------------
-
-
-def test_an_item_is_followed_from_the_quiet_period_to_its_build_and_into_oblivion(
-    clock: SandboxClock, server: JenkinsServer
-) -> None:
-    number = server.trigger("free", {})
-    assert server.item(number) == ItemState(Queued.WAITING)
-    forward(clock, 11)
-    assert server.item(number) == ItemState(Queued.STARTED, BuildRef("free", 1))
-    forward(clock, 301)
-    assert server.item(number) == ItemState(Queued.FORGOTTEN)
 
 
 def test_an_item_that_left_may_not_have_started_yet(standin: JenkinsStandIn, server: JenkinsServer) -> None:
@@ -229,43 +182,6 @@ def test_parameters_travel_in_the_body_and_unknown_ones_are_refused(
     with pytest.raises(PermanentError, match="no parameter TYPO"):
         server.trigger("pipe", {"TYPO": "1"})
     assert len(server.look().queued) == 1
-
-
-def test_equal_requests_merge_into_one_item(server: JenkinsServer) -> None:
-    assert server.trigger("pipe", {"A": "a"}) == server.trigger("pipe", {})
-
-
-def test_a_disabled_job_cannot_be_started_and_says_so(server: JenkinsServer) -> None:
-    server.disable("pipe")
-    assert server.job("pipe").disabled
-    with pytest.raises(PermanentError, match="disabled"):
-        server.trigger("pipe", {})
-    server.enable("pipe")
-    assert not server.job("pipe").disabled
-    assert server.trigger("pipe", {})
-
-
-def test_cancelling_is_idempotent(clock: SandboxClock, server: JenkinsServer) -> None:
-    number = server.trigger("free", {})
-    server.cancel(number)
-    assert server.item(number) == ItemState(Queued.CANCELLED)
-    server.cancel(number)
-    server.cancel(4711)
-    left = server.trigger("free", {})
-    forward(clock, 11)
-    server.cancel(left)
-    assert server.build(BuildRef("free", 1)).building
-
-
-def test_a_definition_is_created_read_back_and_replaced(server: JenkinsServer) -> None:
-    server.define("new", pipeline("X"))
-    assert "<name>X</name>" in server.definition("new")
-    server.define("new", pipeline("Y"))
-    assert "<name>Y</name>" in server.definition("new")
-    with pytest.raises(PermanentError, match="no definition"):
-        server.define("new", "<flow-definition>")
-    with pytest.raises(PermanentError, match="unsafe character"):
-        server.define("a?b", pipeline())
 
 
 def test_a_safe_restart_changes_the_session(clock: SandboxClock, server: JenkinsServer) -> None:

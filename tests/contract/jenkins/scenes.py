@@ -2,34 +2,23 @@
 
 from collections.abc import Callable
 
-from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
+from kcibot.sandbox.jenkins import JenkinsStandIn
 from kcibot.sandbox.jenkins.auth import SESSION_COOKIE, Caller
 from kcibot.sandbox.jenkins.model import Executor, Job, Node
-from tests.contract.jenkins.replay import Replay, shell
+from tests.contract.jenkins.definitions import project
+from tests.contract.jenkins.on_stand_in import StandInSubject
+from tests.contract.jenkins.replay import SHELL, Replay
+from tests.contract.jenkins.subject import Work
 
 Interlude = Callable[[Replay], None]
+UNSTABLE = Work(unstable=True)
+ARCHIVING = Work(artifact="hello")
 
 
-def unstable(build: RunningBuild) -> Steps:
-    yield Sleep(0.02)
-    return "UNSTABLE"
-
-
-def artefact(build: RunningBuild) -> Steps:
-    build.artifact("out.txt", b"hello\n")
-    yield Sleep(0.02)
-    return "SUCCESS"
-
-
-def project(*, versioned: bool = False, more: str = "", parameters: tuple[str, ...] = ()) -> str:
-    names = ("VERSION", "SECS") if versioned else parameters
-    kind = "hudson.model.StringParameterDefinition"
-    shown = "".join(
-        f"<{kind}><name>{name}</name><description/><defaultValue>0</defaultValue></{kind}>" for name in names
-    )
-    group = "hudson.model.ParametersDefinitionProperty"
-    inner = f"<{group}><parameterDefinitions>{shown}</parameterDefinitions></{group}>" if names else ""
-    return f"<project><description/><properties>{inner}</properties>{more}</project>"
+def inside(replay: Replay) -> JenkinsStandIn:
+    """For what no HTTP request does: no exchange that needs it is asked of a real server."""
+    assert isinstance(replay.subject, StandInSubject), "only a stand-in lets itself be changed from inside"
+    return replay.subject.jenkins
 
 
 def nothing(_replay: Replay) -> None:
@@ -37,13 +26,13 @@ def nothing(_replay: Replay) -> None:
 
 
 def find(replay: Replay, name: str) -> Job:
-    job = replay.jenkins.world.jobs.find(name)
+    job = inside(replay).world.jobs.find(name)
     assert job, name
     return job
 
 
 def set_builds(replay: Replay) -> None:
-    replay.job("plain", project(), succeed_after(3))
+    replay.job("plain", project(), Work(3))
     replay.job("deploy", project(versioned=True))
     replay.job("par", project(versioned=True, more="<concurrentBuild>true</concurrentBuild>"))
     replay.job("q0", project(more="<quietPeriod>0</quietPeriod>"))
@@ -51,19 +40,14 @@ def set_builds(replay: Replay) -> None:
 
 
 def clear_queue(replay: Replay) -> None:
-    replay.jenkins.world.abort(list(replay.jenkins.world.queue.active), "relbot")
+    replay.subject.clear_queue()
 
 
 def admin_logs_in(replay: Replay) -> None:
     """With the crumb that the recording shows for the administrator's password."""
-    gate = replay.jenkins.gate
+    gate = inside(replay).gate
     crumb = gate.crumb(Caller(gate.users["admin"], "session-of-admin"), "session-of-admin")
     replay.crumbs["01" * 32] = (crumb, f"{SESSION_COOKIE}=session-of-admin")
-
-
-def clear_after_two(replay: Replay) -> None:
-    replay.at(21)
-    clear_queue(replay)
 
 
 def set_queue(replay: Replay) -> None:
@@ -97,16 +81,15 @@ def set_running(replay: Replay) -> None:
     downstream = "<childProjects>verify</childProjects>"
     trigger = f"<publishers><hudson.tasks.BuildTrigger>{downstream}</hudson.tasks.BuildTrigger></publishers>"
     replay.job("rel", project(versioned=True, more=trigger))
-    replay.job("verify", project(more="<quietPeriod>1</quietPeriod>"), succeed_after(2))
-    replay.job("unst", project(), unstable)
-    replay.job("arte", project(), artefact)
-    replay.jenkins.behave("tick", succeed_after(1))
+    replay.job("verify", project(more="<quietPeriod>1</quietPeriod>"), Work(2))
+    replay.job("unst", project(), UNSTABLE)
+    replay.job("arte", project(), ARCHIVING)
+    replay.subject.recorded_work("tick", Work(1))
     replay.begin(1.0)
 
 
 def stop_and_archive(replay: Replay) -> None:
-    for run in find(replay, "rel").running:
-        replay.jenkins.world.stop(run, "relbot")
+    replay.subject.stop("rel")
     replay.pass_time(0.2)
     replay.trigger("arte")
     replay.pass_time(0.2)
@@ -114,9 +97,9 @@ def stop_and_archive(replay: Replay) -> None:
 
 def set_trees(replay: Replay) -> None:
     replay.job("fast", project(parameters=("N",), more="<concurrentBuild>true</concurrentBuild>"))
-    replay.job("slow", project(more="<quietPeriod>3</quietPeriod>"), succeed_after(4))
+    replay.job("slow", project(more="<quietPeriod>3</quietPeriod>"), Work(4))
     for name in ("exp", "serial", "tick"):
-        replay.job(name, project(), succeed_after(0.1))
+        replay.job(name, project(), Work(0.1))
         replay.trigger(name)
     replay.pass_time(1)
     replay.job("tick", project(more="<disabled>true</disabled>"))
@@ -131,7 +114,7 @@ def many_builds(replay: Replay) -> None:
 
 def configure_root(address: str) -> Interlude:
     def configure(replay: Replay) -> None:
-        replay.jenkins.root_url = address
+        inside(replay).root_url = address
 
     return configure
 
@@ -146,7 +129,7 @@ def set_console(replay: Replay) -> None:
 def aborted_log(replay: Replay) -> None:
     replay.trigger("log", VERSION="3", SECS="30")
     replay.pass_time(1)
-    replay.jenkins.world.stop(find(replay, "log").runs[3], "relbot")
+    replay.subject.stop("log")
     replay.pass_time(0.2)
 
 
@@ -163,7 +146,7 @@ def set_errors(replay: Replay) -> None:
 def disable(*names: str, disabled: bool = True) -> Interlude:
     def flag(replay: Replay) -> None:
         for name in names:
-            replay.jenkins.world.set_disabled(find(replay, name), disabled=disabled)
+            replay.subject.set_disabled(name, disabled)
 
     return flag
 
@@ -174,6 +157,16 @@ def start(name: str, quiet: float = 0.0, recorded: int = 0, wait: float = 0.006,
         replay.pass_time(wait)
 
     return trigger
+
+
+def started(name: str, moment: float) -> Interlude:
+    """At that second of the recording the job's first build had just started, after its quiet period."""
+    return lambda replay: replay.started_at(name, moment)
+
+
+def a_minute(replay: Replay) -> None:
+    replay.pass_time(62)
+    replay.subject.await_start("tick")
 
 
 def set_lifecycle(replay: Replay) -> None:
@@ -187,14 +180,14 @@ def set_lifecycle(replay: Replay) -> None:
     replay.pass_time(1)
     replay.begin()
     replay.at(1.1)
-    replay.jenkins.behave("run", succeed_after(14.5))
+    replay.subject.recorded_work("run", Work(0.5))
     replay.trigger("run", VERSION="1", SECS="14")
     replay.pass_time(0.01)
-    replay.jenkins.behave("run", shell)
+    replay.subject.recorded_work("run", SHELL)
 
 
 def hold_a_copy(replay: Replay) -> None:
-    world = replay.jenkins.world
+    world = inside(replay).world
     old = world.jobs.find("copy1")
     if old:
         world.delete(old)
@@ -203,7 +196,7 @@ def hold_a_copy(replay: Replay) -> None:
 
 def busy_again(first: int) -> Interlude:
     def prepare(replay: Replay) -> None:
-        world = replay.jenkins.world
+        world = inside(replay).world
         clear_queue(replay)
         for name in ("run", "wait", "done", "tmp1"):
             old = world.jobs.find(name)
@@ -224,15 +217,15 @@ def busy_again(first: int) -> Interlude:
 
 
 def terminate(replay: Replay) -> None:
-    replay.jenkins.restart()
+    inside(replay).restart()
 
 
 def kill(replay: Replay) -> None:
-    replay.jenkins.restart(kill=True)
+    inside(replay).restart(kill=True)
 
 
 def set_late(replay: Replay) -> None:
-    world = replay.jenkins.world
+    world = inside(replay).world
     for job in list(world.jobs.walk()):
         world.delete(job)
     replay.job("run", project(versioned=True))
@@ -246,7 +239,7 @@ def reconfigured_agent(replay: Replay) -> None:
 
 
 def anew(replay: Replay) -> None:
-    world = replay.jenkins.world
+    world = inside(replay).world
     for name in "ab":
         world.delete(find(replay, name))
         replay.job(name, project(versioned=True))
@@ -254,25 +247,25 @@ def anew(replay: Replay) -> None:
 
 def executors(count: int, then: Interlude = nothing) -> Interlude:
     def change(replay: Replay) -> None:
-        replay.jenkins.world.nodes[0].executors[:] = [Executor(number) for number in range(count)]
-        replay.jenkins.world.maintain()
+        inside(replay).world.nodes[0].executors[:] = [Executor(number) for number in range(count)]
+        inside(replay).world.maintain()
         then(replay)
 
     return change
 
 
 def connected_agent(replay: Replay) -> None:
-    world = replay.jenkins.world
+    world = inside(replay).world
     executors(2)(replay)
     world.delete(find(replay, "lab"))
     world.nodes.append(Node("agent-2", [Executor(0)], ("gpu",), "second"))
-    replay.job("lab", project(more="<assignedNode>gpu</assignedNode>"), succeed_after(8))
+    replay.job("lab", project(more="<assignedNode>gpu</assignedNode>"), Work(8))
     replay.at(4)
     replay.trigger("lab")
 
 
 def second_agent(replay: Replay) -> None:
-    replay.jenkins.world.nodes.append(Node("agent-2", [Executor(0)], connected=False))
+    inside(replay).world.nodes.append(Node("agent-2", [Executor(0)], connected=False))
 
 
 SCENES: dict[str, tuple[Interlude, dict[str, Interlude]]] = {
@@ -285,13 +278,14 @@ SCENES: dict[str, tuple[Interlude, dict[str, Interlude]]] = {
         set_builds,
         {
             "build_other_user": admin_logs_in,
-            "conc_1": clear_after_two,
-            "disable_while_running": start("deploy", wait=0, VERSION="x", SECS="3"),
+            "build_while_running": started("plain", 10.732),
+            "delay0": clear_queue,
+            "disable_while_running": start("deploy", wait=0, VERSION="x", SECS="4"),  # for 3 it waited for an executor
             "delete_while_running": start("deploy", recorded=238, VERSION="del", SECS="20"),
             "delete_while_queued": start("plain", quiet=5, recorded=239, wait=0),
         },
     ),
-    "queue": (set_queue, {"left_fresh": left_and_cancelled}),
+    "queue": (set_queue, {"left": started("a", 7.403), "left_fresh": left_and_cancelled}),
     "computer": (
         set_computer,
         {
@@ -313,9 +307,10 @@ SCENES: dict[str, tuple[Interlude, dict[str, Interlude]]] = {
     "running_builds": (
         set_running,
         {
+            "down_running": started("verify", 11.289),
             "term": start("rel", VERSION="5", SECS="30"),
             "artifacts": stop_and_archive,
-            "timer_build": lambda replay: replay.pass_time(62),
+            "timer_build": a_minute,
             "timer_disabled_wait": disable("tick"),
         },
     ),
@@ -323,6 +318,7 @@ SCENES: dict[str, tuple[Interlude, dict[str, Interlude]]] = {
         set_trees,
         {
             "quiet_queue": start("slow", quiet=3, wait=0),
+            "running_queue": started("slow", 8.81),
             "blocked_queue": start("slow", wait=0),
             "builds_all": many_builds,
             "rooturl_root": configure_root("https://ci.example.org/jenkins/"),
