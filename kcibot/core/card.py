@@ -7,6 +7,8 @@ from kcibot.core.run import SETTLED, Run, RunState, StepRecord, StepState
 from kcibot.core.wording import MARKS, moment, span
 
 _WORTH_SAYING = timedelta(minutes=1)
+_LONG_WAIT = timedelta(minutes=15)
+"""Shorter ones are looks that come again, not times that anybody plans with."""
 
 LEVELS = {
     RunState.SUCCEEDED: Level.SUCCESS,
@@ -47,7 +49,7 @@ def _line(step: StepRecord, now: datetime, live: str) -> str:
     text = live or step.text
     if text:
         parts.append(text)
-    if step.state is StepState.WAITING and step.wake_at and step.started_at and step.wake_at - now > _WORTH_SAYING:
+    if step.state is StepState.WAITING and step.wake_at and step.started_at and step.wake_at - now > _LONG_WAIT:
         parts.append(f"until {moment(step.wake_at, now)}")
     took = _step_took(step, now)
     if took:
