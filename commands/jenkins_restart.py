@@ -146,7 +146,11 @@ def _names(value: object) -> frozenset[str]:
 
 
 def _restarted(context: Context, session: str) -> bool:
-    return context.ports.ci.session() != session
+    """Raises NotYet while it is away: that is what a restart looks like."""
+    try:
+        return context.ports.ci.session() != session
+    except TransientError as error:
+        raise NotYet(Wait(context.clock.now() + LOOK_AGAIN, f"Jenkins restarts, or is away. {error}")) from error
 
 
 def _asked(act: Callable[[], None]) -> Callable[[], str]:

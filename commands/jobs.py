@@ -38,6 +38,7 @@ from kcibot_commands.jobs_compare import (
     compare,
     definitions_commit,
     flags_of_the_pause,
+    freeze_commit,
     overview,
     to_write,
 )
@@ -59,7 +60,7 @@ from kcibot_commands.production import (
     push_preview,
     take_production_lock,
 )
-from kcibot_commands.rules.job_definitions import definition_differences, read_definition
+from kcibot_commands.rules.job_definitions import definition_differences, read_definition, with_disabled
 from kcibot_commands.rules.problem import RuleError, worded
 
 KEPT = "job-definitions"
@@ -120,8 +121,9 @@ def apply(context: Context) -> Done[Applied] | Wait:
     )
     if isinstance(written, Wait):
         return written
+    may_come = seed_may_come(context, settings, seeds, pushed_at)  # before the flags: what ends in between is seen
     again = disable_again(context)
-    if again != disabled_before(context) or seed_may_come(context, settings, seeds, pushed_at):
+    if again != disabled_before(context) or may_come:
         text = f"{settings.seed_job} may start by itself after the push, and would enable what the pause disabled"
         return Wait(now + SEED_AGAIN, text, {"again": list(again)})
     text = f"{listed(written)} from {commit[:SHORT]}" if written else "nothing to write"
@@ -130,8 +132,10 @@ def apply(context: Context) -> Done[Applied] | Wait:
 
 
 def _digest(context: Context, change: Difference) -> str:
-    read = read_definition(change.wanted)
-    return digest((replace(read, disabled=False) if change.job in flags_of_the_pause(context) else read).canonical())
+    """Of what it is and of what it becomes: the difference that was shown is between the two."""
+    free = change.job in flags_of_the_pause(context)
+    both = [read_definition(text) for text in (change.live, change.wanted) if text]
+    return digest([(replace(read, disabled=False) if free else read).canonical() for read in both])
 
 
 def _changes(context: Context) -> list[list[str]]:
@@ -148,9 +152,10 @@ def _write_all(context: Context, changes: list[list[str]]) -> tuple[str, ...]:
 
 def keep_old(context: Context, job: str, live: str) -> None:
     """Remember what this run replaces first: a later revision of the same run must not hide it."""
-    standing = context.recall(KEPT).get(job)
-    if not _of_run(standing, context.run.id):
-        context.remember(KEPT, job, {"xml": live, "run": context.run.id, "at": context.clock.now().isoformat()})
+    key = f"{context.run.id}/{job}"
+    if key not in context.recall(KEPT):
+        now = context.clock.now().isoformat()
+        context.remember(KEPT, key, {"job": job, "xml": live, "run": context.run.id, "at": now})
 
 
 def write(context: Context, job: str, wanted: str, live: str) -> None:
@@ -163,7 +168,7 @@ def write(context: Context, job: str, wanted: str, live: str) -> None:
             return job  # the seed job was quicker: it reads the same repository
         if live and _differ(job, now, live, flags=False):
             raise PermanentError(f"the definition of {job} was changed by somebody since it was shown; look again")
-        ci.define(job, wanted)
+        ci.define(job, _with_flag_of(now, live, wanted))
         return job
 
     def probe() -> Proof[str]:
@@ -183,6 +188,12 @@ def write(context: Context, job: str, wanted: str, live: str) -> None:
         raise PermanentError(f"Jenkins took the definition of {job}, but reads it differently: {'; '.join(left)}")
 
 
+def _with_flag_of(now: str, live: str, wanted: str) -> str:
+    """What people disabled or enabled since it was shown stays so."""
+    flag = read_definition(now).disabled if live else None
+    return wanted if flag is None or flag == read_definition(live).disabled else with_disabled(wanted, disabled=flag)
+
+
 def _differ(job: str, now: str, wanted: str, *, flags: bool = True) -> tuple[str, ...]:
     """What `wanted` would still change; without flags, a job that was disabled since does not count."""
     try:
@@ -197,8 +208,8 @@ def _differ(job: str, now: str, wanted: str, *, flags: bool = True) -> tuple[str
 
 def old_definitions(context: Context, run_id: int) -> Mapping[str, str]:
     """Job -> the definition that this run replaced. A job that it made is not among them: it is left for people."""
-    kept = context.recall(KEPT).items()
-    return {job: old for job, value in kept if _of_run(value, run_id) and (old := _xml_of(value))}
+    kept = context.recall(KEPT).values()
+    return {str(v["job"]): old for v in kept if isinstance(v, dict) and _of_run(v, run_id) and (old := _xml_of(v))}
 
 
 def write_back(context: Context, job: str, xml: str) -> None:
@@ -241,6 +252,7 @@ def show(context: Context) -> Done[None]:
 DIFF = Procedure("jobs diff", Step("jobs-diff", "Definitions compared", show, type(None), retry=Retry(1)), card=False)
 APPLY = Procedure(
     "jobs apply",
+    freeze_commit,
     Gate("definitions", "Apply the job definitions"),
     take_production_lock,
     apply_job_definitions,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar
 
-from kcibot.sdk import Context, PermanentError, listed
+from kcibot.sdk import Context, Done, PermanentError, Step, listed
 from kcibot_commands.monitor_flags import MonitorSettings, standing_pause
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
 from kcibot_commands.rules.job_definitions import differences, read_definition, with_disabled
@@ -114,6 +114,8 @@ def definitions_commit(context: Context) -> str:
     settings = context.settings(JobsSettings)
     if context.has_result(plan):
         return context.result(plan).part(settings.component).release
+    if context.has_result(freeze_commit):
+        return context.result(freeze_commit)
     component = context.settings(ReleaseSettings).components.get(settings.component)
     if component is None:
         raise PermanentError(f"no repository {settings.component} is configured, which would hold job definitions")
@@ -123,6 +125,15 @@ def definitions_commit(context: Context) -> str:
     if component.production not in branches:
         raise PermanentError(f"{settings.component} has no branch {component.production}")
     return branches[component.production]
+
+
+def _freeze(context: Context) -> Done[str]:
+    commit = definitions_commit(context)
+    return Done(f"the definitions of {commit[:SHORT]}", commit)
+
+
+freeze_commit = Step("definitions-commit", "Definitions read", _freeze, str)
+"""What is shown is what is applied, whatever is pushed meanwhile."""
 
 
 def overview(comparison: Comparison) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from kcibot.sdk import BuildResult, Context, Level, Notice, PermanentError, TransientError, Wait, listed
 from kcibot_commands import starts
 from kcibot_commands.jobs_compare import JobsSettings, Mode
-from kcibot_commands.monitor_flags import set_disabled, standing_pause
+from kcibot_commands.monitor_flags import MonitorSettings, set_disabled, standing_pause
 from kcibot_commands.plan import plan
 from kcibot_commands.rules.drain_holders import builds_by_job
 
@@ -35,11 +35,11 @@ def seed_may_come(context: Context, settings: JobsSettings, first: int, pushed_a
     """Whether the seed job may still start by itself because of our push. While nothing is paused it does no harm."""
     if not first or not context.has_result(plan) or standing_pause(context) is None:
         return False
+    ours = 1 if settings.mode is Mode.SEED_JOB else 0
+    came = next_build(context, settings.seed_job) - first > ours  # before the look: what starts in between is seen
     look = context.ports.ci.look()
     if any(i.job == settings.seed_job for i in look.queued) or settings.seed_job in builds_by_job(look):
         return True
-    ours = 1 if settings.mode is Mode.SEED_JOB else 0
-    came = next_build(context, settings.seed_job) - first > ours
     return not came and context.clock.now() < pushed_at + settings.polls
 
 
@@ -72,7 +72,8 @@ def _came_back(context: Context, times: int) -> list[str]:
 
     def look() -> list[str]:
         pause, jobs = standing_pause(context), context.ports.ci.jobs()
-        found = [job for job in (pause.jobs if pause else ()) if job in jobs and not jobs[job].disabled]
+        held = dict.fromkeys((context.settings(MonitorSettings).job, *pause.jobs)) if pause else {}
+        found = [job for job in held if job in jobs and not jobs[job].disabled]
         if not found:
             raise _NothingYet
         return found

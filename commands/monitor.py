@@ -204,17 +204,29 @@ def resume(context: Context) -> Done[None]:
     """Enable exactly the jobs that the pause disabled, see that they are, and end the pause."""
     jobs = context.keep("jobs to enable", lambda: list(_to_enable(context)))
     _check_storage(context)
-    for job in jobs:
-        set_disabled(context, f"enable {job}", job, disabled=False)
-        if job_state(context, job).disabled:
-            raise TransientError(f"{job} was enabled, but Jenkins still shows it as disabled")
+    gone = [job for job in jobs if not _enabled(context, job)]
     context.forget(PAUSED, MONITOR)
     still = _still_disabled(context)
     cron = _cron_problem(context)
     if still or cron:
         context.say("not as it was", Notice("The monitor will not start by itself", Level.ALERT, (*still, *cron)))
-    enabled = f"{listed(jobs)} enabled" if jobs else "nothing was disabled by the pause"
-    return Done("; ".join([enabled, *still, *cron]), None)
+    enabled = f"{listed([j for j in jobs if j not in gone])} enabled" if jobs else "nothing was disabled by the pause"
+    missing = [f"{listed(gone)} is no longer on Jenkins"] if gone else []
+    return Done("; ".join([enabled, *missing, *still, *cron]), None)
+
+
+def _enabled(context: Context, job: str) -> bool:
+    """Enable it and see that it is; false for a job that is gone, other than the monitor."""
+    try:
+        set_disabled(context, f"enable {job}", job, disabled=False)
+        disabled = context.ports.ci.job(job).disabled
+    except NotFound:
+        if job == context.settings(MonitorSettings).job:
+            raise
+        return False
+    if disabled:
+        raise TransientError(f"{job} was enabled, but Jenkins still shows it as disabled")
+    return True
 
 
 def _to_enable(context: Context) -> tuple[str, ...]:

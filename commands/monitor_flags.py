@@ -101,9 +101,9 @@ def disable_recorded(context: Context, job: str, *, why: str) -> bool:
     False if it was disabled already: then somebody else did that, and it is theirs to give back.
     """
     was_enabled = context.keep(f"{job} was enabled", lambda: not context.ports.ci.job(job).disabled)
+    _remember(context, (job,) if was_enabled else (), why)  # first: people may skip or abort what comes next
     if was_enabled:
         set_disabled(context, f"disable {job}", job, disabled=True)
-    _remember(context, (job,) if was_enabled else (), why)
     return was_enabled
 
 

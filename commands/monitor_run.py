@@ -1,6 +1,6 @@
 """Step 9: the monitor for chosen build configs only, enabled and disabled around the start if it must be."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from kcibot.sdk import (
@@ -12,6 +12,7 @@ from kcibot.sdk import (
     PermanentError,
     Preview,
     Step,
+    TransientError,
     Wait,
     listed,
 )
@@ -51,11 +52,19 @@ def run_monitor_for(context: Context, configs: tuple[str, ...]) -> BuildRef | Wa
     item has become a build, and is disabled again before this returns the build; other builds of it that came in that
     gap are stopped. Raises PermanentError if it was not started, and it is disabled again then, too.
     """
+    job = _job_for(context)
+    opened = context.recall(OPENED).get(job)
+    if isinstance(opened, dict) and opened.get("run") != context.run.id:
+        return Wait(context.clock.now() + LOOK_AGAIN, f"run {opened.get('run')} has {job} open for its own start")
     one = _chosen(context, configs)
     try:
         return BuildRef(one.job, context.keep(f"build of {one.name}", lambda: _started(context, one).number))
     except NotYet as error:
         return error.wait
+    except TransientError as error:
+        if job not in context.recall(OPENED):
+            raise
+        return Wait(context.clock.now() + LOOK_AGAIN, f"{error} {job} is enabled until I can disable it again")
 
 
 def give_up_monitor_for(context: Context, configs: tuple[str, ...]) -> None:
@@ -64,7 +73,8 @@ def give_up_monitor_for(context: Context, configs: tuple[str, ...]) -> None:
 
 
 def _chosen(context: Context, configs: tuple[str, ...]) -> Start:
-    return starts.prepared(context, _job_for(context), {CONFIG_LIST: " ".join(configs)})
+    one = starts.prepared(context, _job_for(context), {CONFIG_LIST: " ".join(configs)})
+    return replace(one, disabled=one.disabled or one.job in context.recall(OPENED))  # opened by an earlier attempt
 
 
 def _started(context: Context, one: Start) -> BuildRef:
@@ -74,11 +84,11 @@ def _started(context: Context, one: Start) -> BuildRef:
     try:
         item_id = starts.start(context, one)
         found = starts.build_of(context, one, item_id)
+        if one.disabled:
+            _stop_others(context, one, item_id)
     except (PermanentError, OutcomeUnknown):
         _close(context, one)
         raise
-    if one.disabled:
-        _stop_others(context, one, item_id)
     if isinstance(found, Wait):
         raise NotYet(found)
     if one.disabled:

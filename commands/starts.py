@@ -120,8 +120,10 @@ def build_of(context: Context, one: Start, item_id: int) -> BuildRef | Wait:
     if state.state is Queued.CANCELLED:
         give_up(context, one)
         raise PermanentError(f"the build of {one.job} was cancelled in the queue before it started")
-    if state.build and state.build.job == one.job and state.build.number >= one.first:
-        return state.build
+    if state.build and state.build.job == one.job:
+        build = ci.build(state.build)  # a killed Jenkins gives ids out anew: it may be somebody else's
+        if build.queue_id == item_id and _can_be(one, build):
+            return build.ref
     if _all_seen(ci, one, builds):
         give_up(context, one)
         raise PermanentError(f"Jenkins lost queue item {item_id} of {one.job}, as it does when it is killed")

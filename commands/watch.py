@@ -53,7 +53,7 @@ def watch_flag(watcher: Watcher) -> tuple[Change, ...]:
         return ()
     lines = (
         _story(watcher, pause),
-        "I did not enable it. !monitor pause disables it again, !monitor resume ends the pause.",
+        f"{_whose(watcher, enabled)} !monitor pause disables it again, !monitor resume ends the pause.",
     )
     buttons = (Button("Pause again", "!monitor pause"), Button("End the pause", "!monitor resume"))
     title = f"{listed(enabled)} is enabled, although the monitor is paused. Who wants what?"
@@ -63,15 +63,26 @@ def watch_flag(watcher: Watcher) -> tuple[Change, ...]:
 
 def _enabled(watcher: Watcher, pause: Pause) -> list[str]:
     """Jobs of the pause that are enabled; a Jenkins that cannot be seen says nothing about them."""
+    jobs = dict.fromkeys((watcher.settings(MonitorSettings).job, *pause.jobs))
+    return [job for job in jobs if not _being_started(watcher, job) and _is_enabled(watcher, job)]
+
+
+def _is_enabled(watcher: Watcher, job: str) -> bool:
     try:
-        return [j for j in pause.jobs if not _being_started(watcher, j) and not watcher.ports.ci.job(j).disabled]
+        return not watcher.ports.ci.job(job).disabled
     except KcibotError:
-        return []
+        return False
 
 
 def _being_started(watcher: Watcher, job: str) -> bool:
     opened = watcher.recall(OPENED).get(job)
     return isinstance(opened, dict) and watcher.now - datetime.fromisoformat(str(opened["at"])) < STARTING
+
+
+def _whose(watcher: Watcher, enabled: list[str]) -> str:
+    """We may have enabled it for a start, and not been able to disable it again."""
+    ours = [job for job in enabled if job in watcher.recall(OPENED)]
+    return f"I enabled {listed(ours)} for a start that got stuck." if ours else "I did not enable it."
 
 
 def _story(watcher: Watcher, pause: Pause) -> str:

@@ -8,9 +8,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 MAX_HANG_SECONDS = 300.0
@@ -37,9 +38,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """With `cut`, the connection breaks after so many bytes of the body, all of which were announced."""
+
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    cut: int | None = None
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -54,8 +58,16 @@ class FaultKind(StrEnum):
     HANG = "hang"
     RESET_BEFORE = "reset-before"
     RESET_AFTER = "reset-after"
+    RESET_MIDWAY = "reset-midway"
+    LAST = "last"
     HTML = "html"
+    EMPTY = "empty"
     TRUNCATED = "truncated"
+    CHANGED = "changed"
+
+
+def unchanged(value: Any) -> Any:
+    return value
 
 
 @dataclass(slots=True)
@@ -63,8 +75,10 @@ class Fault:
     """Goes off on the next `times` requests whose "METHOD path" matches `pattern`, after `skip` that did match.
 
     STATUS answers `status` without any effect; SLOW waits `seconds` first; HANG never answers; RESET_BEFORE closes the
-    connection without an effect; RESET_AFTER does what was asked and then closes without an answer; HTML and TRUNCATED
-    spoil the true answer.
+    connection without an effect; RESET_AFTER does what was asked and then closes without an answer; RESET_MIDWAY does
+    it and closes in the middle of the body; LAST answers truly and then closes the port: connections are refused until
+    `StandIn.open_port`. HTML answers a web page without any effect; EMPTY and TRUNCATED do what was asked and lose the
+    body, or half of it; CHANGED passes an answer that is JSON through `change`.
     """
 
     kind: FaultKind
@@ -73,6 +87,7 @@ class Fault:
     skip: int = 0
     status: int = 500
     seconds: float = 1.0
+    change: Callable[[Any], Any] = unchanged
 
 
 class Faults:
@@ -114,6 +129,7 @@ class StandIn(ABC):
     def __init__(self) -> None:
         self.faults = Faults()
         self.requests: list[Request] = []
+        self.closed = False
         self._stopping = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -139,6 +155,19 @@ class StandIn(ABC):
         self._server.shutdown()
         self._server.server_close()
 
+    def close_port(self) -> None:
+        """Refuse every connection from now on. What is being answered is answered, and its connection closed."""
+        self.closed = True
+        self._server.shutdown()
+        self._server.server_close()
+
+    def open_port(self) -> None:
+        """Listen again, on the same port."""
+        self._server = _Server(("127.0.0.1", self.port), self._server.RequestHandlerClass)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+        self.closed = False
+
     def __enter__(self) -> "StandIn":
         self.start()
         return self
@@ -148,6 +177,8 @@ class StandIn(ABC):
 
     def answer(self, request: Request) -> Response | None:
         """The answer with its fault, or None for a connection to be closed without one."""
+        if self.closed:
+            return None  # on a connection that is older than the closed port
         self.requests.append(request)
         fault = self.faults.take(request)
         if fault is None:
@@ -167,12 +198,42 @@ class StandIn(ABC):
                 pass
             case FaultKind.RESET_AFTER:
                 self.respond(request)
+            case FaultKind.LAST:
+                last = self.respond(request)
+                self.close_port()
+                return last
             case FaultKind.HTML:
                 return Response(200, b"<html><body>Please wait</body></html>", {"Content-Type": "text/html"})
-            case FaultKind.TRUNCATED:
-                whole = self.respond(request)
-                return Response(whole.status, whole.body[: len(whole.body) // 2], whole.headers)
+            case FaultKind.RESET_MIDWAY | FaultKind.EMPTY | FaultKind.TRUNCATED | FaultKind.CHANGED:
+                return _in_part(fault, self.respond(request))
         return None
+
+
+def _in_part(fault: Fault, whole: Response) -> Response:
+    """What arrives of the true answer. One without a body is given one to break off in."""
+    half = len(whole.body) // 2
+    match fault.kind:
+        case FaultKind.RESET_MIDWAY:
+            return replace(whole, body=whole.body or b"<html></html>", cut=half)
+        case FaultKind.EMPTY:
+            return replace(whole, body=b"")
+        case FaultKind.TRUNCATED:
+            return replace(whole, body=whole.body[:half])
+        case _ if _is_json(whole):
+            return replace(whole, body=json.dumps(fault.change(json.loads(whole.body))).encode())
+    return whole
+
+
+def _is_json(response: Response) -> bool:
+    types = [value for name, value in response.headers.items() if name.lower() == "content-type"]
+    return bool(response.body) and any("json" in value for value in types)
+
+
+def _headers(response: Response) -> Mapping[str, str]:
+    """Its own, and the length of its body unless they tell it."""
+    if response.status in {204, 304} or {"Content-Length", "Transfer-Encoding"} & set(response.headers):
+        return response.headers
+    return {**response.headers, "Content-Length": str(len(response.body))}
 
 
 class _Server(ThreadingHTTPServer):
@@ -185,45 +246,49 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]  # as the base class got it
 
 
+class _Handler(BaseHTTPRequestHandler):
+    stand_in: StandIn
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    disable_nagle_algorithm = True  # or every small answer on a kept connection waits 40 ms for an acknowledgement
+
+    def _handle(self) -> None:
+        parts = urlsplit(self.path)
+        response = self.stand_in.answer(
+            Request(self.command, parts.path, parts.query, dict(self.headers.items()), self._body())
+        )
+        if response is not None:
+            self._send(response)
+        if response is None or response.cut is not None:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _send(self, response: Response) -> None:
+        self.send_response(response.status)
+        for name, value in _headers(response).items():
+            self.send_header(name, value)
+        if self.stand_in.closed:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body[: response.cut])
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            return b"".join(iter(self._chunk, b""))
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def _chunk(self) -> bytes:
+        size = int(self.rfile.readline().split(b";")[0], 16)
+        chunk = self.rfile.read(size)
+        self.rfile.readline()
+        return chunk
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815 (the base class's names)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Say nothing: `StandIn.requests` has it all."""
+
+
 def _handler_for(stand_in: StandIn) -> Callable[..., BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 60
-        disable_nagle_algorithm = True  # or every small answer on a kept connection waits 40 ms for an acknowledgement
-
-        def _handle(self) -> None:
-            parts = urlsplit(self.path)
-            response = stand_in.answer(
-                Request(self.command, parts.path, parts.query, dict(self.headers.items()), self._body())
-            )
-            if response is None:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            self.send_response(response.status)
-            for name, value in response.headers.items():
-                self.send_header(name, value)
-            streamed = {"Content-Length", "Transfer-Encoding"} & set(response.headers)
-            if not streamed and response.status not in {204, 304}:
-                self.send_header("Content-Length", str(len(response.body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(response.body)
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-                return b"".join(iter(self._chunk, b""))
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-
-        def _chunk(self) -> bytes:
-            size = int(self.rfile.readline().split(b";")[0], 16)
-            chunk = self.rfile.read(size)
-            self.rfile.readline()
-            return chunk
-
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _handle  # noqa: N815 (the base class's names)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-            """Say nothing: `StandIn.requests` has it all."""
-
-    return Handler
+    return type("Handler", (_Handler,), {"stand_in": stand_in})

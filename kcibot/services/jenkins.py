@@ -17,7 +17,7 @@ from kcibot.errors import KcibotError, NotFound, OutcomeUnknown, PermanentError,
 from kcibot.services import jenkins_parse as parse
 
 if TYPE_CHECKING:
-    from kcibot.services.jenkins_http import Answer, Connection
+    from kcibot.services.jenkins_http import Connection
 
 TAIL_BYTES_PER_LINE = 400
 CANCEL_ANSWERS = frozenset(
@@ -159,7 +159,7 @@ class JenkinsServer:
         except NotFound:
             self._create(job, xml, what)
         else:
-            self._connection.act(parse.job_path(job) + "config.xml", what, xml=xml, accepted=frozenset({HTTPStatus.OK}))
+            self._send_xml(parse.job_path(job) + "config.xml", what, xml)
         self._confirm_defined(job, what)
 
     def remove(self, job: str) -> None:
@@ -179,10 +179,16 @@ class JenkinsServer:
     def restart(self) -> None:
         self._connection.act("safeRestart", "a safe restart")
 
-    def _create(self, job: str, xml: str, what: str) -> "Answer":
+    def _create(self, job: str, xml: str, what: str) -> None:
         folder, _, short = job.rpartition("/")
         path = (parse.job_path(folder) if folder else "") + "createItem"
-        return self._connection.act(path, what, query={"name": short}, xml=xml, accepted=frozenset({HTTPStatus.OK}))
+        self._send_xml(path, what, xml, {"name": short})
+
+    def _send_xml(self, path: str, what: str, xml: str, query: Mapping[str, str] | None = None) -> None:
+        """Jenkins answers a definition that it took with nothing; a page is somebody else's."""
+        answer = self._connection.act(path, what, query=query, xml=xml, accepted=frozenset({HTTPStatus.OK}))
+        if answer.text.strip():
+            raise OutcomeUnknown(f"Jenkins answered 200 with a page: whether it took {what} is not known.")
 
     def _confirm_defined(self, job: str, what: str) -> None:
         """A 200 with an empty body could be anybody's: see that the job is there."""

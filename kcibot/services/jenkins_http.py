@@ -172,15 +172,26 @@ class Connection:
 
     def _crumb(self, what: str) -> dict[str, str]:
         """The header that a password login needs. Nothing was sent yet, so trouble here had no effect."""
-        request = requests.Request("POST", self.url)
+        request, client = requests.Request("POST", self.url), self._client()
         try:
-            self._client().maybe_add_crumb(request)
-        except (*TRANSPORT_ERRORS, *VENDOR_ERRORS, ValueError) as error:
-            answer = getattr(error.__context__, "response", None)
+            client.maybe_add_crumb(request)
+        except TRANSPORT_ERRORS as error:
+            raise TransientError(
+                f"Jenkins {_how(error)} when asked for a crumb; nothing was done to {what}."
+            ) from error
+        except (*VENDOR_ERRORS, ValueError, TypeError, KeyError) as error:
+            client.crumb = None
+            answer = getattr(error.__context__, "response", getattr(error, "response", None))
             if answer is not None:
                 self._refuse_access(_answer(answer), what)
-            raise TransientError(f"Jenkins gave no crumb; nothing was done to {what}.") from error
-        return {name: str(value) for name, value in request.headers.items()}
+            how = "something that is not JSON" if answer is None else answer.status_code
+            raise TransientError(
+                f"Jenkins answered {how} when asked for a crumb; nothing was done to {what}."
+            ) from error
+        if not all(isinstance(part, str) for pair in request.headers.items() for part in pair):
+            client.crumb = None
+            raise TransientError(f"Jenkins gave a crumb that was not understood; nothing was done to {what}.")
+        return dict(request.headers)
 
     def _refused_act(self, answer: Answer, what: str) -> Exception:
         status = answer.status

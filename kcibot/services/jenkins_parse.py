@@ -61,10 +61,10 @@ def build_ref(url: str, number: int | None = None) -> BuildRef:
 
 def job_of_task(task: Mapping[str, Any]) -> str:
     """The full name; a task without a job's address (part of a pipeline) keeps the name that it shows."""
-    _, found, below = urlsplit(str(task.get("url", ""))).path.partition("/job/")
+    _, found, below = urlsplit(word(task.get("url", ""))).path.partition("/job/")
     parts = [unquote(part) for part in below.split("/") if part]
     if not found or not parts:
-        return str(task.get("name", "")) or "(unnamed)"
+        return word(task.get("name", "")) or "(unnamed)"
     if len(parts) > 1 and parts[-1].isdigit() and parts[-2] != "job":
         parts = parts[:-1]
     return _job_name(parts)
@@ -75,53 +75,83 @@ def _job_name(parts: list[str]) -> str:
     return "/".join(part for index, part in enumerate(parts) if index % 2 == 0 or part != "job")
 
 
+def flag(value: object) -> bool:
+    """Nothing but true and false: the word "false" and a list with a false in it count as true to Python."""
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("not a number")
+    return value
+
+
+def word(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def rows(value: object) -> list[Any]:
+    """An empty text or object would read as "nothing": only a list may say that."""
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
+
+
+def some(value: object) -> list[Any]:
+    """A list that cannot be empty, such as that of the nodes: the server itself is one."""
+    found = rows(value)
+    if not found:
+        raise ValueError("an empty list")
+    return found
+
+
 def queue_items(queue: Mapping[str, Any]) -> tuple[QueueItem, ...]:
     return tuple(
         QueueItem(
-            item_id=int(item["id"]),
+            item_id=number(item["id"]),
             job=job_of_task(item.get("task") or {}),
             why=str(item.get("why") or ""),
-            since=moment(item["inQueueSince"]),
+            since=moment(number(item["inQueueSince"])),
             parameters=_parameters(item),
         )
-        for item in queue["items"]
+        for item in rows(queue["items"])
     )
 
 
 def busy_executors(computers: Mapping[str, Any]) -> tuple[Busy, ...]:
     return tuple(
-        _busy(str(node["displayName"]), executor)
-        for node in computers["computer"]
-        for executor in [*node["executors"], *node["oneOffExecutors"]]
-        if not executor["idle"] or executor["currentExecutable"] is not None
+        _busy(word(node["displayName"]), executor)
+        for node in some(computers["computer"])
+        for executor in [*rows(node["executors"]), *rows(node["oneOffExecutors"])]
+        if not flag(executor["idle"]) or executor["currentExecutable"] is not None
     )
 
 
 def quieting_down(root: Mapping[str, Any]) -> bool:
     """A missing flag is no "no"."""
-    flag = root["quietingDown"]
-    if not isinstance(flag, bool):
-        raise TypeError("the flag is neither true nor false")
-    return flag
+    return flag(root["quietingDown"])
 
 
 def _busy(node: str, executor: Mapping[str, Any]) -> Busy:
     running = executor["currentExecutable"]
-    if not running or not running.get("url"):
+    if not running or not word(running.get("url", "")):
         return Busy(node, None, None, None)
-    estimate = running.get("estimatedDuration", -1)
-    number = running.get("number")
+    estimate = number(running.get("estimatedDuration", -1))
     return Busy(
         node=node,
-        build=build_ref(running["url"], number),
-        since=moment(running["timestamp"]) if "timestamp" in running else None,
+        build=build_ref(running["url"], number(running["number"]) if "number" in running else None),
+        since=moment(number(running["timestamp"])) if "timestamp" in running else None,
         estimated_seconds=estimate / 1000 if estimate > 0 else None,
     )
 
 
 def jobs_below(root: Mapping[str, Any]) -> Iterator[JobState]:
     """Everything that has builds; folders only lead to it."""
-    for job in root.get("jobs", ()):
+    for job in rows(root.get("jobs", [])):
         if "nextBuildNumber" in job:
             yield job_state(job)
         yield from jobs_below(job)
@@ -130,47 +160,48 @@ def jobs_below(root: Mapping[str, Any]) -> Iterator[JobState]:
 def job_state(job: Mapping[str, Any]) -> JobState:
     """Pipeline jobs have no `disabled`: their colour tells it."""
     last = job.get("lastBuild")
-    disabled = job["disabled"] if "disabled" in job else str(job["color"]).startswith("disabled")
+    disabled = flag(job["disabled"]) if "disabled" in job else word(job["color"]).startswith("disabled")
     return JobState(
-        name=str(job["fullName"]),
-        disabled=bool(disabled),
-        buildable=bool(job["buildable"]),
-        next_build=int(job["nextBuildNumber"]),
-        last_build=int(last["number"]) if last else None,
+        name=word(job["fullName"]),
+        disabled=disabled,
+        buildable=flag(job["buildable"]),
+        next_build=number(job["nextBuildNumber"]),
+        last_build=number(last["number"]) if last else None,
     )
 
 
 def parameter_names(job: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(
-        str(definition["name"]) for one in job["property"] if one for definition in one.get("parameterDefinitions", ())
+        word(definition["name"]) for one in job["property"] if one for definition in one.get("parameterDefinitions", ())
     )
 
 
 def item_state(item: Mapping[str, Any]) -> ItemState:
     """Only an item that left has the field `cancelled`; it may have left and not started yet."""
+    number(item["id"])  # or it is no item
     if "cancelled" not in item:
         return ItemState(Queued.WAITING)
-    if item["cancelled"]:
+    if flag(item["cancelled"]):
         return ItemState(Queued.CANCELLED)
     executable = item.get("executable")
     if not executable:
         return ItemState(Queued.LEAVING)
-    return ItemState(Queued.STARTED, build_ref(executable["url"], executable["number"]))
+    return ItemState(Queued.STARTED, build_ref(executable["url"], number(executable["number"])))
 
 
 def build(job: str, data: Mapping[str, Any]) -> Build:
-    result = data["result"]
+    building, result = flag(data["building"]), data["result"]
     return Build(
-        ref=BuildRef(job, int(data["number"])),
-        building=bool(data["building"]),
-        result=None if result is None or data["building"] else BuildResult(result),
-        started=moment(data["timestamp"]),
-        seconds=data["duration"] / 1000,
-        queue_id=int(data["queueId"]),
+        ref=BuildRef(job, number(data["number"])),
+        building=building,
+        result=None if result is None or building else BuildResult(result),
+        started=moment(number(data["timestamp"])),
+        seconds=number(data["duration"]) / 1000,
+        queue_id=number(data["queueId"]),
         parameters=_parameters(data),
         upstream=_upstream(data),
-        url=str(data["url"]),
-        artifacts=tuple(str(one["relativePath"]) for one in data.get("artifacts", ())),
+        url=word(data["url"]),
+        artifacts=tuple(word(one["relativePath"]) for one in data.get("artifacts", ())),
     )
 
 
@@ -188,7 +219,7 @@ def moment(milliseconds: float) -> datetime:
 def _parameters(data: Mapping[str, Any]) -> dict[str, str]:
     """A password has no value; a boolean reads as Jenkins takes it, `true` or `false`."""
     return {
-        str(one["name"]): _text(one["value"])
+        word(one["name"]): _text(one["value"])
         for action in data.get("actions", ())
         for one in (action or {}).get("parameters", ())
         if "value" in one
@@ -203,5 +234,5 @@ def _upstream(data: Mapping[str, Any]) -> BuildRef | None:
     for action in data.get("actions", ()):
         for cause in (action or {}).get("causes", ()):
             if cause.get("upstreamProject"):
-                return BuildRef(str(cause["upstreamProject"]), int(cause["upstreamBuild"]))
+                return BuildRef(word(cause["upstreamProject"]), number(cause["upstreamBuild"]))
     return None

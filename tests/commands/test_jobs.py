@@ -172,7 +172,7 @@ def test_apply_asks_shows_the_difference_and_writes_exactly_that(make: Callable[
     posts = [request.path for request in world.ci.jenkins.requests if request.method == "POST"]
     assert posts == [f"/job/{TRIGGER}/config.xml"]
     assert [p.name for p in read_definition(world.live(TRIGGER)).parameters] == ["BUILD_CONFIG", "NODE_LABEL"]
-    kept = world.ci.bench.journal.recall("job-definitions")[TRIGGER]
+    kept = world.ci.bench.journal.recall("job-definitions")[f"1/{TRIGGER}"]
     assert isinstance(kept, dict)
     assert kept["xml"] == before
 
@@ -234,7 +234,7 @@ def test_a_job_is_deleted_only_by_name_and_after_an_approval(make: Callable[...,
     run = world.ci.approve("manager-1")
     assert run.state is RunState.SUCCEEDED, world.ci.said()
     assert set(world.ci.server.jobs()) == {MONITOR, TRIGGER, BISECTION, "other-job"}
-    assert world.ci.bench.journal.recall("job-definitions")["old-job"]["xml"] == xml  # type: ignore[index]
+    assert world.ci.bench.journal.recall("job-definitions")["1/old-job"]["xml"] == xml  # type: ignore[index]
     assert world.ci.bench.journal.recall("lock") == {}
 
 
