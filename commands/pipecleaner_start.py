@@ -48,6 +48,7 @@ def find_trigger(context: Context, config: str, commit: str, step_id: str, state
             raise PermanentError(f"{one.job} is disabled on Jenkins, so nothing can be built with it")
         found = starts.build_of(context, one, starts.start(context, one))
     elif not state.monitor:
+        _first_trigger(context)
         found = run_monitor_for(context, (config,))
         if isinstance(found, BuildRef):
             monitor = found.job
@@ -58,6 +59,12 @@ def find_trigger(context: Context, config: str, commit: str, step_id: str, state
     if isinstance(found, Wait):
         return Wait(found.until, found.text, state.json)
     return replace(state, trigger=found.number)
+
+
+def _first_trigger(context: Context) -> int:
+    """The lowest number that the trigger's build can have: the branch was moved before."""
+    job = context.settings(PipecleanerSettings).trigger_job
+    return context.keep("first trigger", lambda: context.ports.ci.job(job).next_build)
 
 
 def _start_of(context: Context, config: str, state: Following) -> Start:
@@ -73,14 +80,18 @@ def give_up(context: Context, config: str, step_id: str, state: Following) -> No
 
 
 def _by_monitor(context: Context, config: str, step_id: str, state: Following) -> Following | Wait:
-    """The trigger which that build of the monitor caused. What leaves the queue meanwhile is then seen as a build."""
+    """The trigger which that build of the monitor caused. What leaves the queue meanwhile is then seen as a build.
+
+    The monitor's timer may have rung while the monitor was enabled for our start: then its build took the commit.
+    """
     ci, job = context.ports.ci, context.settings(PipecleanerSettings).trigger_job
-    now = context.clock.now()
+    now, first = context.clock.now(), _first_trigger(context)
     ref = BuildRef(context.keep("monitor job", lambda: ""), state.monitor)
     monitor = ci.build(ref)
     queued = any(i.job == job and i.parameters.get("BUILD_CONFIG") == config for i in ci.look().queued)
     for one in ci.builds(job, RECENT):
-        if one.upstream == ref and one.parameters.get("BUILD_CONFIG") == config:
+        mine = one.upstream == ref or (one.upstream and one.upstream.job == ref.job and one.ref.number >= first)
+        if mine and one.parameters.get("BUILD_CONFIG") == config:
             return replace(state, trigger=one.ref.number)
     if monitor.building or queued:
         return Wait(now + SOON, f"{ref} looks for the new commit", replace(state, missed=0).json)

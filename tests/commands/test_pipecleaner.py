@@ -11,6 +11,8 @@ import pytest
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
+from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
+from kcibot.sandbox.jenkins.model import UpstreamCause
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
 from kcibot.sdk import Gate, Procedure
@@ -187,6 +189,27 @@ def test_the_trigger_job_can_be_started_instead_of_the_monitor(world: Sandbox) -
     forward(bench, number, "run-pipe-cleaner")
     assert cleaned(bench, number).kernels == KERNELS
     assert len(job(world, kci.MONITOR).runs) == 1  # somebody's
+
+
+def test_a_commit_that_the_monitors_timer_was_quicker_to_build_is_followed_there(world: Sandbox) -> None:
+    """It rings while the monitor is enabled for our start; then our build of it finds nothing new."""
+
+    def robbed(_build: RunningBuild) -> Steps:
+        jenkins = world.jenkins.world
+        monitor, trigger = jenkins.jobs.find(kci.MONITOR), jenkins.jobs.find(kci.TRIGGER)
+        assert monitor
+        assert trigger
+        by_timer = UpstreamCause(kci.MONITOR, 1, monitor.path)
+        jenkins.schedule(trigger, {"BUILD_CONFIG": "kernelci"}, [by_timer], quiet=0.0)
+        yield Sleep(30)
+        return "SUCCESS"
+
+    world.jenkins.behave(kci.MONITOR, robbed)
+    bench = bot(world)
+    number = start(bench)
+    forward(bench, number, "run-pipe-cleaner")
+    assert cleaned(bench, number).kernels == KERNELS
+    assert len(triggers(world)) == 1
 
 
 def test_a_tree_that_is_not_ours_is_built_as_it_is_and_again_if_it_was_built(world: Sandbox) -> None:
