@@ -19,6 +19,7 @@ from kcibot.sdk import (
     Wait,
     listed,
     moment,
+    nearest,
     span,
 )
 from kcibot_commands.durations import measure, usual
@@ -99,14 +100,14 @@ def confirming_look(ci: CiServer) -> ConfirmingLook:
     return ConfirmingLook(before, first, second, ci.jobs())
 
 
-def _judged(context: Context, rule: Rule, state: Watching) -> tuple[Verdict, int]:
-    """The verdict of one look, and how many jobs there are."""
+def _judged(context: Context, rule: Rule, state: Watching) -> tuple[Verdict, frozenset[str]]:
+    """The verdict of one look, and which jobs there are."""
     if state.quiet:
         began = context.clock.cautious_now()
         confirming = confirming_look(context.ports.ci)
-        return judge_confirming(rule, state.quiet, confirming, began), len(confirming.jobs_after)
+        return judge_confirming(rule, state.quiet, confirming, began), frozenset(confirming.jobs_after)
     first = first_look(context.ports.ci)
-    return judge_first(rule, first, context.clock.cautious_now()), len(first.jobs)
+    return judge_first(rule, first, context.clock.cautious_now()), frozenset(first.jobs)
 
 
 # ---- the step --------------------------------------------------------------------------------------------------
@@ -116,22 +117,24 @@ def wait_for_drain(context: Context) -> Done[Drained] | Wait:
     """One look per call; Done only when `rules/drain_proof` says so. Not being able to see is no look at all."""
     settings, rule, state = context.settings(DrainSettings), _rule(context), _watching(context)
     if state.quiet and not state.quiet.due(rule, context.clock.cautious_now()):
-        return _to_confirm(rule, state, state.quiet)
+        return _to_confirm(context, rule, state, state.quiet)
     try:
         verdict, jobs = _judged(context, rule, state)
     except TransientError as error:
         return _unseen(context, settings, state, error)
+    _say_unknown(context, rule, jobs, verdict, state)
     state = _measured(context, _after(context, state, verdict), verdict)
     if verdict.finding is Finding.DRAINED:
-        return _drained(context, state, verdict, jobs)
+        return _drained(context, state, verdict, len(jobs))
     if verdict.quiet:
-        return _to_confirm(rule, state, verdict.quiet)
+        return _to_confirm(context, rule, state, verdict.quiet)
     return _held(context, settings, state, verdict)
 
 
-def _to_confirm(rule: Rule, state: Watching, quiet: Quiet) -> Wait:
+def _to_confirm(context: Context, rule: Rule, state: Watching, quiet: Quiet) -> Wait:
     text = f"nothing runs or is queued since {quiet.at:%H:%M:%S} UTC; I look again before I believe it"
-    return Wait(quiet.at + rule.quiet_for, text, dump(state))
+    left = quiet.at + rule.quiet_for - context.clock.cautious_now()
+    return Wait(context.clock.now() + left, text, dump(state))
 
 
 def _held(context: Context, settings: DrainSettings, state: Watching, verdict: Verdict) -> Wait:
@@ -139,11 +142,12 @@ def _held(context: Context, settings: DrainSettings, state: Watching, verdict: V
     found = _estimated(context, verdict.holders)
     text = holders_of.one_line(found, now)
     if verdict.why:
-        text = f"{verdict.why}; {text}"
+        enabled = " (!monitor pause disables it)" if verdict.why.endswith("is enabled") else ""
+        text = f"{verdict.why}{enabled}; {text}"
     _in_time(context, settings, state, text, now)
     _warn_if_slow(context, settings, state, found, now)
     wait = holders_of.interval(found, now, settings.interval, settings.shortest)
-    return Wait(now + (wait if found else settings.shortest), text, dump(state))
+    return Wait(context.clock.now() + (wait if found else settings.shortest), text, dump(state))
 
 
 def _unseen(context: Context, settings: DrainSettings, state: Watching, error: TransientError) -> Wait:
@@ -151,18 +155,24 @@ def _unseen(context: Context, settings: DrainSettings, state: Watching, error: T
     since = state.silent_since or now
     state = replace(state, quiet=None, silent_since=since, failures=state.failures + 1)
     last = f" Last seen: {listed(state.last_seen[:5])}." if state.last_seen else ""
-    text = f"Jenkins does not answer since {moment(since, now)}, so whether it is idle is not known. {error}{last}"
+    text = f"Jenkins cannot be seen since {moment(since, now)}, so whether it is idle is not known. {error}{last}"
     _in_time(context, settings, state, text, now)
-    return Wait(now + holders_of.back_off(state.failures, settings.interval, settings.longest), text, dump(state))
+    wait = holders_of.back_off(state.failures, settings.interval, settings.longest)
+    return Wait(context.clock.now() + wait, text, dump(state))
 
 
 def _in_time(context: Context, settings: DrainSettings, state: Watching, text: str, now: datetime) -> None:
     timeout = _args(context).timeout or settings.timeout
-    if now - state.started >= timeout:
-        raise PermanentError(
-            f"Jenkins was not proven idle within {span(timeout)}. At last: {text}. "
-            "!drain ignore JOB REASON leaves a job out; !release retry drain waits as long again"
-        )
+    if now - state.started < timeout:
+        return
+    title = f"Jenkins was not proven idle within {span(timeout)}"
+    others = tuple(one for one in to_mention(context, Event.DRAIN) if one != context.run.starter)
+    if others:  # the starter is told by the run itself
+        context.say(f"late {state.started.isoformat()}", Notice(title, Level.ALERT, (text,), mentions=others))
+    raise PermanentError(
+        f"{title}. At last: {text}. !drain ignore JOB REASON leaves a job out; "
+        f"!release retry {drain.id} --run {context.run.id} waits as long again"
+    )
 
 
 def _warn_if_slow(
@@ -191,6 +201,20 @@ def _after(context: Context, state: Watching, verdict: Verdict) -> Watching:
         silent_since=None,
         failures=0,
     )
+
+
+def _say_unknown(context: Context, rule: Rule, jobs: frozenset[str], verdict: Verdict, state: Watching) -> None:
+    """A job that is left out and not on Jenkins is a slip of the pen: said once, and left out no longer."""
+    by_hand = context.recall(IGNORED)
+    for name in sorted(rule.ignored - jobs - {holder.job for holder in (*verdict.holders, *verdict.seen.left_out)}):
+        key = f"{context.run.id}/{name}"
+        if key not in by_hand and state.session:
+            continue  # it was told at the first look
+        title = f"Jenkins has no job {name}, so nothing is left out of the drain by that name"
+        meant = nearest(name, jobs)
+        line = f"Was it {meant}? !drain ignore {meant} REASON leaves that out." if meant else "It has no similar one."
+        context.say(f"no job {name}: {by_hand.get(key)}", Notice(title, Level.WARNING, (line,)))
+        context.forget(IGNORED, key)
 
 
 def _estimated(context: Context, found: tuple[Holder, ...]) -> tuple[Holder, ...]:

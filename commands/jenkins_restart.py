@@ -7,11 +7,15 @@ from typing import ClassVar
 
 from kcibot.sdk import (
     Call,
+    Change,
     Context,
     Done,
+    Forget,
     Gate,
     Happened,
+    KcibotError,
     Level,
+    Needed,
     NotHappened,
     Notice,
     Outcome,
@@ -20,12 +24,16 @@ from kcibot.sdk import (
     Procedure,
     Proof,
     Reason,
+    Remember,
     Step,
     TransientError,
     Wait,
+    Watch,
+    Watcher,
     command,
     span,
 )
+from kcibot_commands.drain import drain
 from kcibot_commands.monitor_flags import MonitorSettings, cron_problem
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules import drain_holders as holders_of
@@ -34,6 +42,11 @@ from kcibot_commands.starts import NotYet
 
 LOOK_AGAIN = timedelta(seconds=5)
 ATTEMPTS = "restart-attempts"
+QUIETING = "quieting"
+"""Topic: number of the run that keeps Jenkins from starting builds -> when it looked at that last."""
+LEFT_ALONE = timedelta(minutes=3)
+"""A run that works on its restart looks much more often: one that has not for so long stands still, or is over."""
+LOOKS_TO_REMIND = 30
 
 
 @dataclass(frozen=True)
@@ -41,12 +54,14 @@ class RestartSettings:
     """How a restart of Jenkins is made.
 
     After `wait_for_builds` of quieting down, what still runs keeps it from being restarted, and the quieting is called
-    off. A Jenkins that is not back after `back_within` is reported.
+    off. A Jenkins that is not back after `back_within` is reported. `in_release` makes it a part of every release,
+    after the drain.
     """
 
     section: ClassVar[str] = "jenkins_restart"
     wait_for_builds: timedelta = timedelta(hours=1)
     back_within: timedelta = timedelta(minutes=15)
+    in_release: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,9 +73,25 @@ class Restarted:
     problems: tuple[str, ...] = ()
 
 
-def preview(_context: Context) -> Preview:
+def restart_needed(context: Context) -> Needed:
+    """Whoever says `!jenkins restart` wants one; a release makes one only if that is configured."""
+    if context.run.procedure == RESTART.name or context.settings(RestartSettings).in_release:
+        return Needed(needed=True)
+    return Needed(needed=False, why="a release does not restart Jenkins, as configured")
+
+
+def preview(context: Context) -> Preview:
+    """What runs and waits is for people only: it may change while they think."""
     lines = ("let nothing new start, wait for what runs, restart, and look at the flags and the monitor's timer",)
-    return Preview({"server": "Jenkins", "action": "safe restart"}, lines)
+    return Preview({"server": "Jenkins", "action": "safe restart"}, (*lines, _now(context)))
+
+
+def _now(context: Context) -> str:
+    try:
+        found = holders_of.seen(context.ports.ci.look()).holders
+    except KcibotError as error:
+        return f"what runs on it now is not known: {error}"
+    return f"now: {holders_of.one_line(found, context.clock.cautious_now())}"
 
 
 def restart(context: Context) -> Done[Restarted] | Wait:
@@ -71,11 +102,12 @@ def restart(context: Context) -> Done[Restarted] | Wait:
     _begin_quieting(context)
     try:
         context.keep("idle", lambda: _idle(context))
-        context.effect("safe restart", _asked(ci.restart), lambda: _seen(_restarted(context, session)))
-        asked = datetime.fromisoformat(context.keep("asked", lambda: context.clock.cautious_now().isoformat()))
+        asked = _asked_at(context)
+        context.effect("safe restart", _asked(ci.restart), lambda: _seen(_restarted(context, session, asked)))
         after = context.keep("after", lambda: _until_back(context, session, asked))
     except NotYet as error:
         return error.wait
+    context.forget(QUIETING, str(context.run.id))
     problems = _problems(context, before, after)
     if problems:
         context.say("lost", Notice("Jenkins is back, but not as it was", Level.ALERT, problems))
@@ -89,36 +121,54 @@ def _state(context: Context) -> dict[str, object]:
     return {"session": ci.session(), "disabled": disabled}
 
 
+def _asked_at(context: Context) -> datetime:
+    """When this try came to the restart: kept before it is asked, so that an answer that is lost has its end too."""
+    began = context.run.step(restart_jenkins.id).started_at
+    key = f"asked in the try of {began.isoformat()}" if began else "asked"
+    return datetime.fromisoformat(context.keep(key, lambda: context.clock.cautious_now().isoformat()))
+
+
 def _begin_quieting(context: Context) -> None:
-    """Once for each time that people try: after a time-out it was called off."""
+    """Once for each time that people try: after a time-out it was called off. Each look is noted, see `QUIETED`."""
     ci = context.ports.ci
+    noted = {"at": context.clock.now().isoformat(), "title": context.run.title}
+    context.remember(QUIETING, str(context.run.id), noted)
     key = f"quiet down {_attempt(context)}"
     context.keep(f"{key} began", lambda: context.clock.cautious_now().isoformat())
     context.effect(key, _asked(ci.quiet_down), lambda: _seen(ci.quieting_down()))
 
 
 def _idle(context: Context) -> str:
-    """Raises NotYet while something runs; calls the quieting off when that takes too long."""
+    """Raises NotYet while something runs, or may; calls the quieting off when that takes too long."""
     ci, now = context.ports.ci, context.clock.cautious_now()
     attempt = _attempt(context)
     began = datetime.fromisoformat(context.keep(f"quiet down {attempt} began", now.isoformat))
-    running = tuple(h for h in holders_of.seen(ci.look()).holders if h.kind is not HolderKind.QUEUED)
-    if not running:
+    text = _still_runs(context, now)
+    if not text:
         return now.isoformat()
-    text = holders_of.one_line(running, now)
     patience = context.settings(RestartSettings).wait_for_builds
     if now - began < patience:
         raise NotYet(Wait(now + LOOK_AGAIN, f"nothing new starts on Jenkins; {text}"))
     context.effect(f"call off {attempt}", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.quieting_down()))
+    context.forget(QUIETING, str(context.run.id))
     context.remember(ATTEMPTS, str(context.run.id), attempt + 1)
     raise PermanentError(
         f"Jenkins was not restarted, since after {span(patience)} there is {text}; it goes on as before"
     )
 
 
+def _still_runs(context: Context, now: datetime) -> str:
+    """What keeps Jenkins from being restarted; empty if nothing does. What cannot be seen may run."""
+    try:
+        look = context.ports.ci.look()
+    except TransientError as error:
+        return f"a Jenkins that cannot be seen, so what runs is not known: {error}"
+    running = tuple(h for h in holders_of.seen(look).holders if h.kind is not HolderKind.QUEUED)
+    return holders_of.one_line(running, now) if running else ""
+
+
 def _until_back(context: Context, session: str, asked: datetime) -> dict[str, object]:
     """What is there after the restart; raises NotYet until then. Any trouble meanwhile is part of restarting."""
-    now, patience = context.clock.cautious_now(), context.settings(RestartSettings).back_within
     try:
         state = _state(context)
     except TransientError as error:
@@ -127,9 +177,15 @@ def _until_back(context: Context, session: str, asked: datetime) -> dict[str, ob
         why = "It still answers as before."
     if state["session"] != session:
         return state
+    raise _not_back(context, asked, why)
+
+
+def _not_back(context: Context, asked: datetime, why: str) -> NotYet | PermanentError:
+    """What to raise of a Jenkins that is not back: patience, until it has lasted too long."""
+    now, patience = context.clock.cautious_now(), context.settings(RestartSettings).back_within
     if now - asked >= patience:
-        raise PermanentError(f"Jenkins is not back {span(patience)} after it was asked to restart. {why}")
-    raise NotYet(Wait(now + LOOK_AGAIN, f"Jenkins restarts. {why}"))
+        return PermanentError(f"Jenkins is not back {span(patience)} after it was asked to restart. {why}")
+    return NotYet(Wait(now + LOOK_AGAIN, f"Jenkins restarts. {why}"))
 
 
 def _problems(context: Context, before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
@@ -145,12 +201,12 @@ def _names(value: object) -> frozenset[str]:
     return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
 
 
-def _restarted(context: Context, session: str) -> bool:
-    """Raises NotYet while it is away: that is what a restart looks like."""
+def _restarted(context: Context, session: str, asked: datetime) -> bool:
+    """Raises NotYet while it is away, for a while: that is what a restart looks like."""
     try:
         return context.ports.ci.session() != session
     except TransientError as error:
-        raise NotYet(Wait(context.clock.now() + LOOK_AGAIN, f"Jenkins restarts, or is away. {error}")) from error
+        raise _not_back(context, asked, str(error)) from error
 
 
 def _asked(act: Callable[[], None]) -> Callable[[], str]:
@@ -172,23 +228,36 @@ def _attempt(context: Context) -> int:
     return kept if isinstance(kept, int) else 1
 
 
-restart_jenkins = Step("restart-jenkins", "Jenkins restarted", restart, Restarted, preview=preview)
+def call_off(context: Context) -> Done[None]:
+    """Let Jenkins start builds again."""
+    ci = context.ports.ci
+    context.effect("call off", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.quieting_down()))
+    for run_id in context.recall(QUIETING):
+        context.forget(QUIETING, run_id)
+    return Done("Jenkins starts builds again", None)
+
+
+def left_quieting(context: Context) -> Needed:
+    """The restart was skipped when nothing new was let start already."""
+    left = str(context.run.id) in context.recall(QUIETING)
+    return Needed(left, "" if left else "nothing keeps Jenkins from it")
+
+
+restart_jenkins = Step(
+    "restart-jenkins", "Jenkins restarted", restart, Restarted, needed=restart_needed, preview=preview, after=(drain,)
+)
+end_quieting = Step(
+    "end-quieting", "Jenkins starts builds", call_off, type(None), needed=left_quieting, after=(restart_jenkins,)
+)
 RESTART = Procedure(
     "jenkins restart",
     Gate("restart", "Restart Jenkins"),
     take_production_lock,
     restart_jenkins,
+    end_quieting,
     open_production,
     title="Restart of Jenkins",
 )
-
-
-def call_off(context: Context) -> Done[None]:
-    ci = context.ports.ci
-    context.effect("call off", _asked(ci.cancel_quiet_down), lambda: _seen(not ci.quieting_down()))
-    return Done("Jenkins starts builds again", None)
-
-
 CANCEL = Procedure("jenkins cancel", Step("call-off", "Restart called off", call_off, type(None)), card=False)
 
 
@@ -205,5 +274,45 @@ def jenkins_cancel(call: Call, reason: Reason) -> Outcome:
     for run in call.world.journal.open_runs():
         if run.procedure == RESTART.name:
             ended = call.engine.abort(run, call.person, reason)
-            outcome = Outcome(None, (*ended.changes, *outcome.changes), (*ended.wake, *outcome.wake))
+        elif run.current and run.current.id == restart_jenkins.id:
+            ended = call.engine.skip(run, restart_jenkins.id, call.person, reason)
+        else:
+            continue
+        outcome = Outcome(None, (*ended.changes, *outcome.changes), (*ended.wake, *outcome.wake))
     return outcome
+
+
+# ---- nobody is left with a Jenkins that starts nothing ---------------------------------------------------------
+
+
+def watch_quieting(watcher: Watcher) -> tuple[Change, ...]:
+    """Say so if Jenkins starts no builds for a run that is over or stands still."""
+    left = {run: value for run, value in watcher.recall(QUIETING).items() if _left_alone(watcher, value)}
+    if not left:
+        return ()
+    if not watcher.ports.ci.quieting_down():
+        return tuple(Forget(QUIETING, run) for run in left)
+    return tuple(change for run, value in left.items() for change in _say_left(watcher, run, value))
+
+
+def _left_alone(watcher: Watcher, value: object) -> bool:
+    return isinstance(value, dict) and watcher.now - datetime.fromisoformat(str(value["at"])) >= LEFT_ALONE
+
+
+def _say_left(watcher: Watcher, run: str, value: object) -> tuple[Change, ...]:
+    """At the second look in a row, since a bot that was started just now has not gone on yet; then now and then."""
+    known = value if isinstance(value, dict) else {}
+    looks = int(known.get("looks", 0))
+    kept = Remember(QUIETING, run, {**known, "looks": looks + 1})
+    if looks % LOOKS_TO_REMIND != 1:
+        return (kept,)
+    since = watcher.now - datetime.fromisoformat(str(known["at"]))
+    lines = (
+        f"{known.get('title')} (run {run}) let nothing new start and does not go on since {span(since)}.",
+        "!jenkins cancel REASON ends that; what waits in the queue starts then.",
+    )
+    notice = Notice("Jenkins starts no builds", Level.ALERT, lines)
+    return (kept, *watcher.say(f"quieting:{run}:{known['at']}:{looks}", notice))
+
+
+QUIETED = Watch("quiet Jenkins", timedelta(minutes=2), watch_quieting)

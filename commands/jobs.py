@@ -6,6 +6,7 @@ The flag of a job that the pause disabled never comes from Git: a definition mus
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from kcibot.sdk import (
     Call,
@@ -13,16 +14,11 @@ from kcibot.sdk import (
     Done,
     Gate,
     GateRequest,
-    Happened,
     Needed,
-    NotFound,
-    NotHappened,
     Outcome,
-    OutcomeUnknown,
     PermanentError,
     Preview,
     Procedure,
-    Proof,
     Retry,
     Step,
     Wait,
@@ -35,21 +31,30 @@ from kcibot_commands.jobs_compare import (
     Difference,
     JobsSettings,
     Mode,
+    about,
     compare,
     definitions_commit,
     flags_of_the_pause,
     freeze_commit,
+    in_git,
     overview,
     to_write,
+    with_flag_of_the_pause,
 )
+from kcibot_commands.jobs_kept import KEPT, is_kept, keep_old, old_definitions
 from kcibot_commands.jobs_seed import (
     SEED_AGAIN,
     disable_again,
     disabled_before,
+    flags_before,
+    keep_all_old,
     next_build,
     run_seed_job,
     seed_may_come,
+    seed_overview,
+    seeded,
 )
+from kcibot_commands.jobs_write import Seen, live_or_none, put, seen, write
 from kcibot_commands.plan import SHORT, plan
 from kcibot_commands.production import (
     open_production,
@@ -60,10 +65,11 @@ from kcibot_commands.production import (
     push_preview,
     take_production_lock,
 )
-from kcibot_commands.rules.job_definitions import definition_differences, read_definition, with_disabled
-from kcibot_commands.rules.problem import RuleError, worded
+from kcibot_commands.rules.job_definitions import read_definition
+from kcibot_commands.rules.job_secrets import refuse_hidden
+from kcibot_commands.rules.problem import worded
 
-KEPT = "job-definitions"
+__all__ = ["APPLY", "DIFF", "KEPT", "apply_job_definitions", "old_definitions", "write", "write_back"]
 
 
 @dataclass(frozen=True)
@@ -110,15 +116,16 @@ def apply_asks(context: Context) -> GateRequest | None:
 def apply(context: Context) -> Done[Applied] | Wait:
     """Move the production branch, write the definitions, and see that the pause still holds."""
     settings, now = context.settings(JobsSettings), context.clock.now()
+    seeding = settings.mode is Mode.SEED_JOB
     commit = context.keep("commit", lambda: definitions_commit(context))
-    changes = [] if settings.mode is Mode.SEED_JOB else _changes(context)
+    flags_before(context)
+    changes = {} if seeding else _changes(context)
+    before = keep_all_old(context) if seeding else _keep_old(context, changes)
     seeds = context.keep("seed job before", lambda: next_build(context, settings.seed_job))
     if context.has_result(plan):
         push_branch(context, settings.component)
     pushed_at = datetime.fromisoformat(context.keep("pushed at", now.isoformat))
-    written = (
-        run_seed_job(context, settings.seed_job) if settings.mode is Mode.SEED_JOB else _write_all(context, changes)
-    )
+    written = run_seed_job(context, settings.seed_job, commit) if seeding else _write_all(context, commit, changes)
     if isinstance(written, Wait):
         return written
     may_come = seed_may_come(context, settings, seeds, pushed_at)  # before the flags: what ends in between is seen
@@ -127,6 +134,7 @@ def apply(context: Context) -> Done[Applied] | Wait:
         text = f"{settings.seed_job} may start by itself after the push, and would enable what the pause disabled"
         return Wait(now + SEED_AGAIN, text, {"again": list(again)})
     text = f"{listed(written)} from {commit[:SHORT]}" if written else "nothing to write"
+    text += f"; {seeded(context, before)}" if seeding else ""
     text += f"; {listed(tuple(dict.fromkeys(again)))} came back enabled: disabled again" if again else ""
     return Done(text, Applied(commit, written, again))
 
@@ -138,92 +146,47 @@ def _digest(context: Context, change: Difference) -> str:
     return digest([(replace(read, disabled=False) if free else read).canonical() for read in both])
 
 
-def _changes(context: Context) -> list[list[str]]:
-    """[job, wanted, live] of what is to be written, looked at once, before anything is done: later some are written."""
-    return context.keep("changes", lambda: [[c.job, c.wanted, c.live] for c in compare(context).changes])
+def _changes(context: Context) -> Mapping[str, Seen]:
+    """What each job is that is to be written, looked at once, before anything is done: later some are written."""
+
+    def look() -> list[list[object]]:
+        now = {change.job: seen(change.job, change.live) for change in compare(context).changes}
+        return [[job, one.meaning, one.disabled] for job, one in now.items()]
+
+    kept = context.keep("changes", look)
+    return {str(job): Seen(str(meaning), bool(disabled)) for job, meaning, disabled in kept}
 
 
-def _write_all(context: Context, changes: list[list[str]]) -> tuple[str, ...]:
-    for job, wanted, live in changes:
-        keep_old(context, job, live)
-        write(context, job, wanted, live)
-    return tuple(job for job, _, _ in changes)
+def _keep_old(context: Context, changes: Mapping[str, Seen]) -> tuple[str, ...]:
+    """Keep what will be replaced, before anything is done."""
+    for job, before in changes.items():
+        if before.meaning and not is_kept(context, job):
+            live = live_or_none(context.ports.ci, job)
+            if seen(job, live).meaning != before.meaning:
+                raise PermanentError(f"the definition of {job} was changed by somebody since it was shown; look again")
+            keep_old(context, job, live)
+    return tuple(changes)
 
 
-def keep_old(context: Context, job: str, live: str) -> None:
-    """Remember what this run replaces first: a later revision of the same run must not hide it."""
-    key = f"{context.run.id}/{job}"
-    if key not in context.recall(KEPT):
-        now = context.clock.now().isoformat()
-        context.remember(KEPT, key, {"job": job, "xml": live, "run": context.run.id, "at": now})
-
-
-def write(context: Context, job: str, wanted: str, live: str) -> None:
-    """Write one definition as an effect, and see that Jenkins understood it so. `live` is what it replaces."""
-    ci = context.ports.ci
-
-    def act() -> str:
-        now = ci.definition(job) if live else ""
-        if live and not _differ(job, now, wanted, flags=False):
-            return job  # the seed job was quicker: it reads the same repository
-        if live and _differ(job, now, live, flags=False):
-            raise PermanentError(f"the definition of {job} was changed by somebody since it was shown; look again")
-        ci.define(job, _with_flag_of(now, live, wanted))
-        return job
-
-    def probe() -> Proof[str]:
-        try:
-            now = ci.definition(job)
-        except NotFound:
-            return NotHappened()
-        if not _differ(job, now, wanted):
-            return Happened(job)
-        if live and not _differ(job, now, live):
-            return NotHappened()
-        raise OutcomeUnknown(f"{job} is neither as it was nor as it should be: somebody else changes it")
-
-    context.effect(f"define {job}", act, probe)
-    left = _differ(job, ci.definition(job), wanted, flags=False)
-    if left:
-        raise PermanentError(f"Jenkins took the definition of {job}, but reads it differently: {'; '.join(left)}")
-
-
-def _with_flag_of(now: str, live: str, wanted: str) -> str:
-    """What people disabled or enabled since it was shown stays so."""
-    flag = read_definition(now).disabled if live else None
-    return wanted if flag is None or flag == read_definition(live).disabled else with_disabled(wanted, disabled=flag)
-
-
-def _differ(job: str, now: str, wanted: str, *, flags: bool = True) -> tuple[str, ...]:
-    """What `wanted` would still change; without flags, a job that was disabled since does not count."""
-    try:
-        live, read = read_definition(now), read_definition(wanted)
-    except RuleError as error:
-        raise PermanentError(f"{job}: {error}") from error
-    return definition_differences(live if flags else replace(live, disabled=read.disabled), read)
-
-
-# ---- back ------------------------------------------------------------------------------------------------------
-
-
-def old_definitions(context: Context, run_id: int) -> Mapping[str, str]:
-    """Job -> the definition that this run replaced. A job that it made is not among them: it is left for people."""
-    kept = context.recall(KEPT).values()
-    return {str(v["job"]): old for v in kept if isinstance(v, dict) and _of_run(v, run_id) and (old := _xml_of(v))}
+def _write_all(context: Context, commit: str, changes: Mapping[str, Seen]) -> tuple[str, ...]:
+    wanted = in_git(context, commit) if changes else {}
+    for job, before in changes.items():
+        put(context, job, partial(to_write, context, job, wanted[job]), before)
+    return tuple(changes)
 
 
 def write_back(context: Context, job: str, xml: str) -> None:
-    """Write an old definition, with the flag that the job has now if it is the pause's."""
-    live = context.keep(f"{job} before", lambda: context.ports.ci.definition(job))
-    write(context, job, to_write(context, job, xml, live), live)
+    """Write an old definition as it was kept, with the flag that the job has now if it is the pause's."""
+    with about(job):
+        refuse_hidden(xml)
+    kept = context.keep(f"{job} before", lambda: _seen_now(context, job))
+    before = Seen(str(kept[0]), bool(kept[1]))
+    put(context, job, partial(with_flag_of_the_pause, context, job, xml), before)
 
 
-def _xml_of(value: object) -> str:
-    return str(value.get("xml", "")) if isinstance(value, dict) else ""
-
-
-def _of_run(value: object, run_id: int) -> bool:
-    return isinstance(value, dict) and value.get("run") == run_id
+def _seen_now(context: Context, job: str) -> list[object]:
+    now = seen(job, live_or_none(context.ports.ci, job))
+    return [now.meaning, now.disabled]
 
 
 apply_job_definitions = Step(
@@ -242,7 +205,11 @@ apply_job_definitions = Step(
 
 
 def show(context: Context) -> Done[None]:
-    """The definitions in Git beside the live ones."""
+    """The definitions in Git beside the live ones; of a seed job, what it has not read yet."""
+    settings = context.settings(JobsSettings)
+    if settings.mode is Mode.SEED_JOB:
+        lines = [*seed_overview(context, settings), *checklist(context)]
+        return Done("\n".join(lines), None)
     comparison = compare(context)
     count = worded(len(comparison.changes), "job definition")
     lines = [f"{count} would change with {comparison.commit[:SHORT]}", *overview(comparison), *checklist(context)]

@@ -1,6 +1,7 @@
 """The job definitions in Git beside those on Jenkins: where they come from, and what would change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -9,7 +10,8 @@ from typing import ClassVar
 from kcibot.sdk import Context, Done, PermanentError, Step, listed
 from kcibot_commands.monitor_flags import MonitorSettings, standing_pause
 from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-from kcibot_commands.rules.job_definitions import differences, read_definition, with_disabled
+from kcibot_commands.rules.job_definitions import content_of, differences, read_definition, with_disabled
+from kcibot_commands.rules.job_secrets import left_alone, with_secrets_of
 from kcibot_commands.rules.problem import RuleError, worded
 
 SUFFIX = ".xml"
@@ -51,44 +53,67 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The definitions of one commit beside the live ones. `live_only` are jobs that Git does not have."""
+    """The definitions of one commit beside the live ones. `live_only` are jobs that Git does not have.
+
+    `secrets` are those of which Git has something else, which is not written.
+    """
 
     commit: str
     changes: tuple[Difference, ...]
     live_only: tuple[str, ...]
     same: int
+    secrets: tuple[str, ...] = ()
 
 
 def compare(context: Context) -> Comparison:
-    """Every definition in Git beside the live one, without the flags that the pause sets."""
+    """Every definition in Git beside the live one, without the flags that the pause sets and without secrets."""
     commit = definitions_commit(context)
-    wanted, live = _in_git(context, commit), context.ports.ci.jobs()
-    changes = []
+    wanted, live = in_git(context, commit), context.ports.ci.jobs()
+    changes, secrets = [], []
     for job, text in wanted.items():
         before = context.ports.ci.definition(job) if job in live else ""
         change = _compared(context, job, text, before)
         changes += [change] if change.lines else []
+        with about(job):
+            secrets += [f"{job}: {name}" for name in left_alone(text, before)] if before else []
     live_only = tuple(sorted(set(live) - set(wanted)))
-    return Comparison(commit, tuple(changes), live_only, len(wanted) - len(changes))
+    return Comparison(commit, tuple(changes), live_only, len(wanted) - len(changes), tuple(secrets))
 
 
 def _compared(context: Context, job: str, wanted: str, live: str) -> Difference:
     text = to_write(context, job, wanted, live)
-    try:
-        lines = differences(live, text) if live else ("a new job",)
-    except RuleError as error:
-        raise PermanentError(f"{job}: {error}") from error
+    with about(job):
+        lines = differences(live, text) if live else ("a new job", *content_of(text))
     return Difference(job, text, live, lines)
 
 
-def to_write(context: Context, job: str, wanted: str, live: str) -> str:
-    """The wanted definition with the live flag, if that is a flag which the pause sets."""
-    if not live or job not in flags_of_the_pause(context):
-        return wanted
+@contextmanager
+def about(job: str) -> Iterator[None]:
+    """A definition that cannot be read or edited is said with the name of the job."""
     try:
-        return with_disabled(wanted, disabled=read_definition(live).disabled)
+        yield
     except RuleError as error:
         raise PermanentError(f"{job}: {error}") from error
+
+
+def to_write(context: Context, job: str, wanted: str, live: str) -> str:
+    """The definition from Git with the live secrets, and with the live flag if that is one which the pause sets.
+
+    A secret that a job has stays as it is, whatever Git says: what stands there is a placeholder, or has no business
+    there. Nothing about secrets has to be shown, approved or kept then, not even as a digest.
+    """
+    if not live:
+        return wanted
+    with about(job):
+        return with_flag_of_the_pause(context, job, with_secrets_of(wanted, live), live)
+
+
+def with_flag_of_the_pause(context: Context, job: str, xml: str, live: str) -> str:
+    """The text with the live flag, if that is one which the pause sets."""
+    if not live or job not in flags_of_the_pause(context):
+        return xml
+    with about(job):
+        return with_disabled(xml, disabled=read_definition(live).disabled)
 
 
 def flags_of_the_pause(context: Context) -> frozenset[str]:
@@ -98,7 +123,7 @@ def flags_of_the_pause(context: Context) -> frozenset[str]:
     return frozenset(name for name in named if name)
 
 
-def _in_git(context: Context, commit: str) -> Mapping[str, str]:
+def in_git(context: Context, commit: str) -> Mapping[str, str]:
     """Full name of the job -> its definition, in the order of the names."""
     settings = context.settings(JobsSettings)
     git = context.ports.git.remote(settings.component)
@@ -143,6 +168,8 @@ def overview(comparison: Comparison) -> tuple[str, ...]:
         lines += [f"{change.job}:", *(f"  {line}" for line in change.lines)]
     if comparison.live_only:
         lines.append(f"only on Jenkins, left alone (!jobs remove deletes): {listed(comparison.live_only)}")
+    if comparison.secrets:
+        lines.append(f"secrets stay as they are on Jenkins, whatever Git says: {listed(comparison.secrets)}")
     if comparison.same:
         lines.append(f"{worded(comparison.same, 'job')} as in Git")
     return tuple(lines)

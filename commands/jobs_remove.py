@@ -22,8 +22,9 @@ from kcibot.sdk import (
     listed,
     nearest,
 )
-from kcibot_commands.jobs import keep_old
-from kcibot_commands.jobs_compare import compare
+from kcibot_commands.jobs_compare import JobsSettings, Mode, compare
+from kcibot_commands.jobs_kept import is_kept, keep_old
+from kcibot_commands.jobs_write import live_or_none, seen
 from kcibot_commands.plan import SHORT
 from kcibot_commands.production import open_production, still_locked, take_production_lock
 from kcibot_commands.rules.drain_holders import builds_by_job
@@ -48,17 +49,22 @@ def remove_preview(context: Context) -> Preview:
 
 
 def remove(context: Context) -> Done[None]:
-    """Delete them one by one; what each was is kept, so that `!release rollback`'s file of old definitions has it."""
+    """Delete them one by one; what each was is kept before anything is deleted, and `!jobs restore` brings it back."""
     jobs = context.args(RemoveArgs).jobs
-    old = context.keep("definitions", lambda: {job: context.ports.ci.definition(job) for job in jobs})
+    live = {job: live_or_none(context.ports.ci, job) for job in jobs}
+    was = context.keep("definitions", lambda: {job: seen(job, xml).meaning for job, xml in live.items()})
     for job in jobs:
-        keep_old(context, job, old[job])
-        _remove(context, job)
-    return Done(f"{listed(jobs)} deleted; their definitions are kept", None)
+        if live[job] and not is_kept(context, job):
+            keep_old(context, job, live[job])
+    for job in jobs:
+        _remove(context, job, was[job])
+    return Done(f"{listed(jobs)} deleted; !jobs restore brings a definition back, not its builds", None)
 
 
 def _checked(context: Context, jobs: tuple[str, ...]) -> str:
     """The commit that was compared. Raises PermanentError for a job that Git has, that is not there, or that runs."""
+    if context.settings(JobsSettings).mode is Mode.SEED_JOB:
+        raise PermanentError("in the mode seed-job, which jobs Git has is known to the seed job alone: delete by hand")
     comparison = compare(context)
     for job in jobs:
         if job not in comparison.live_only:
@@ -75,11 +81,13 @@ def _builds(context: Context, job: str) -> int:
     return context.ports.ci.job(job).next_build - 1
 
 
-def _remove(context: Context, job: str) -> None:
+def _remove(context: Context, job: str, was: str) -> None:
     ci = context.ports.ci
 
     def act() -> str:
         still_locked(context)
+        if seen(job, live_or_none(ci, job)).meaning not in {was, ""}:
+            raise PermanentError(f"the definition of {job} was changed by somebody since it was shown; look again")
         ci.remove(job)
         return job
 

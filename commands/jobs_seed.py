@@ -1,18 +1,43 @@
-"""What the seed job does to a pause: it makes every job anew, enabled, and may start by itself after a push."""
+"""What the seed job does: it makes every job anew, enabled, and may start by itself after a push.
 
+What it replaces is kept before, and what it changed is compared and told after.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from kcibot.sdk import BuildResult, Context, Level, Notice, PermanentError, TransientError, Wait, listed
+from kcibot.sdk import (
+    Build,
+    BuildResult,
+    Commit,
+    Context,
+    Level,
+    Notice,
+    PermanentError,
+    TransientError,
+    Wait,
+    listed,
+    moment,
+)
 from kcibot_commands import starts
-from kcibot_commands.jobs_compare import JobsSettings, Mode
+from kcibot_commands.jobs_compare import JobsSettings, Mode, about, definitions_commit, flags_of_the_pause
+from kcibot_commands.jobs_kept import is_kept, keep_old, no_need_to_keep, old_definitions
 from kcibot_commands.monitor_flags import MonitorSettings, set_disabled, standing_pause
-from kcibot_commands.plan import plan
+from kcibot_commands.plan import SHORT, plan
 from kcibot_commands.rules.drain_holders import builds_by_job
+from kcibot_commands.rules.job_definitions import definition_differences, read_definition
+from kcibot_commands.rules.problem import worded
 
 SEED_AGAIN = timedelta(seconds=15)
+JOBS_BEFORE, SEEDED_FROM = "jobs-before", "seeded-from"
+"""Topics: run -> the jobs that there were; seed job -> its last build that was ours, and the commit that it read."""
+_CHECKED_OUT = re.compile(r"Checking out Revision ([0-9a-f]{40})")
+LOG_LINES = 500
 
 
-def run_seed_job(context: Context, seed_job: str) -> tuple[str, ...] | Wait:
+def run_seed_job(context: Context, seed_job: str, commit: str) -> tuple[str, ...] | Wait:
     """Start the seed job and wait until it has ended well. It may run by itself, too: it polls Git."""
     one = starts.prepared(context, seed_job, {})
     found = starts.build_of(context, one, starts.start(context, one))
@@ -22,7 +47,103 @@ def run_seed_job(context: Context, seed_job: str) -> tuple[str, ...] | Wait:
     if build.result is not BuildResult.SUCCESS:
         starts.give_up(context, one)
         raise PermanentError(starts.failure(context, build))
+    read = {"number": build.ref.number, "commit": commit}
+    if context.recall(SEEDED_FROM).get(seed_job) != read:
+        context.remember(SEEDED_FROM, seed_job, read)
     return (str(build.ref),)
+
+
+# ---- what it replaces and what it changed ----------------------------------------------------------------------
+
+
+def keep_all_old(context: Context) -> tuple[str, ...]:
+    """Keep what every job is, once before the seed job is run; the names of the jobs that the run found."""
+    ci = context.ports.ci
+    found = context.claim(JOBS_BEFORE, str(context.run.id), sorted(ci.jobs()))
+    names = tuple(map(str, found)) if isinstance(found, list) else ()
+
+    def keep() -> int:
+        live = ci.jobs()
+        for job in names:
+            if job in live and not is_kept(context, job):
+                keep_old(context, job, ci.definition(job))
+        return len(names)
+
+    context.keep("old definitions", keep)
+    return names
+
+
+def seeded(context: Context, before: Sequence[str]) -> str:
+    """What the seed job changed, as a clause, and job by job as a notice. What it left as it was is not kept."""
+    live, old = context.ports.ci.jobs(), old_definitions(context, context.run.id)
+    lines = {job: _changed(context, job, xml) for job, xml in old.items() if job in live}
+    for job in (job for job, found in lines.items() if not found):
+        no_need_to_keep(context, job)
+    changed = {job: found for job, found in lines.items() if found}
+    made, gone = sorted(set(live) - set(before)), sorted(set(before) - set(live))
+    kinds = (("changed", sorted(changed)), ("made", made), ("deleted", gone))
+    clause = ", ".join(f"{verb} {listed(jobs)}" for verb, jobs in kinds if jobs)
+    told = [line for job in sorted(changed) for line in (f"{job}:", *(f"  {one}" for one in changed[job]))]
+    told += [*(f"{job}: a new job" for job in made), *(f"{job}: deleted; its definition is kept" for job in gone)]
+    if told:
+        seed_job = context.settings(JobsSettings).seed_job
+        context.say("seeded", Notice(f"What {seed_job} did to the jobs", lines=tuple(told)))
+    return f"it {clause}" if clause else "it changed no job"
+
+
+def _changed(context: Context, job: str, old: str) -> tuple[str, ...]:
+    """Without the flag if that is one which the pause sets."""
+    with about(job):
+        was, now = read_definition(old), read_definition(context.ports.ci.definition(job))
+    free = job in flags_of_the_pause(context)
+    return definition_differences(replace(was, disabled=now.disabled) if free else was, now)
+
+
+# ---- what it has not read yet ----------------------------------------------------------------------------------
+
+
+def seed_overview(context: Context, settings: JobsSettings) -> Iterator[str]:
+    """What can be said without running it: its last build, and what was committed since the commit which that read."""
+    commit, job = definitions_commit(context), settings.seed_job
+    if job not in context.ports.ci.jobs():
+        yield f"Jenkins has no job {job}, which is to make the others: it is named in the section jobs"
+        return
+    last = next((one for one in context.ports.ci.builds(job, 10) if not one.building), None)
+    if last is None:
+        yield f"{job} has not run yet; it would make the jobs from {commit[:SHORT]}"
+        return
+    ended = last.result.value if last.result else "unknown"
+    when = f"{last.ref}, {moment(last.started, context.clock.now())}, {ended}"
+    since = _commits_since(context, settings, last, commit)
+    if since is None:
+        yield f"{job} makes every job anew. Which commit its last build ({when}) read cannot be told"
+        return
+    count = worded(len(since), "commit")
+    yield f"{count} since the last build of {job} ({when}), up to {commit[:SHORT]}"
+    yield from (f"  {one.sha[:SHORT]} {one.subject}" for one in since)
+    yield "what that changes in the jobs is compared when it has run (!jobs apply)"
+
+
+def _commits_since(context: Context, settings: JobsSettings, last: Build, commit: str) -> tuple[Commit, ...] | None:
+    git = context.ports.git.remote(settings.component)
+    for old in _read_by(context, last):
+        try:
+            return git.log(old, commit)
+        except PermanentError:
+            continue  # the log names other repositories' commits, too
+    return None
+
+
+def _read_by(context: Context, last: Build) -> Iterator[str]:
+    """Commits that this build may have read: what its log says, then what we started it for."""
+    for line in context.ports.ci.log_tail(last.ref, LOG_LINES):
+        yield from _CHECKED_OUT.findall(line)
+    ours = context.recall(SEEDED_FROM).get(last.ref.job)
+    if isinstance(ours, dict) and ours.get("number") == last.ref.number:
+        yield str(ours["commit"])
+
+
+# ---- what it does to a pause -----------------------------------------------------------------------------------
 
 
 def next_build(context: Context, job: str) -> int:
@@ -63,6 +184,27 @@ def disable_again(context: Context) -> tuple[str, ...]:
     return (*before, *came_back)
 
 
+def flags_before(context: Context) -> tuple[bool, frozenset[str]]:
+    """Whether there was a pause, and which of its jobs were disabled before anything was done."""
+
+    def look() -> dict[str, object]:
+        live = context.ports.ci.jobs()
+        off = sorted(job for job in flags_of_the_pause(context) if job in live and live[job].disabled)
+        return {"paused": standing_pause(context) is not None, "disabled": off}
+
+    kept = context.keep("flags before", look)
+    return bool(kept["paused"]), frozenset(kept["disabled"] if isinstance(kept["disabled"], list) else ())
+
+
+def _held(context: Context) -> tuple[str, ...]:
+    """Jobs that must be disabled after it: of a pause all, without one those that people had disabled by hand."""
+    was_paused, off = flags_before(context)
+    pause = standing_pause(context)
+    if pause is None:
+        return () if was_paused or context.settings(JobsSettings).mode is Mode.XML else tuple(sorted(off))
+    return tuple(dict.fromkeys((context.settings(MonitorSettings).job, *pause.jobs, *sorted(off))))
+
+
 class _NothingYet(Exception):
     """Nothing was seen that is worth keeping."""
 
@@ -71,8 +213,7 @@ def _came_back(context: Context, times: int) -> list[str]:
     """What is enabled though it is paused; once seen it is kept, for a bot killed before it has disabled all."""
 
     def look() -> list[str]:
-        pause, jobs = standing_pause(context), context.ports.ci.jobs()
-        held = dict.fromkeys((context.settings(MonitorSettings).job, *pause.jobs)) if pause else {}
+        held, jobs = _held(context), context.ports.ci.jobs()
         found = [job for job in held if job in jobs and not jobs[job].disabled]
         if not found:
             raise _NothingYet

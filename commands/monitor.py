@@ -1,5 +1,6 @@
 """Steps 3a and 10: pause what starts new work on Jenkins, give back exactly that, and start the monitor once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,25 +18,30 @@ from kcibot.sdk import (
     Procedure,
     Queued,
     Step,
-    TransientError,
+    StepState,
     Wait,
     listed,
 )
 from kcibot_commands import starts
 from kcibot_commands.monitor_flags import (
     MONITOR,
+    OPENED,
     PAUSED,
     Bisections,
     MonitorSettings,
+    Pause,
+    again,
     cron_problem,
     disable_recorded,
     job_state,
-    set_disabled,
+    open_elsewhere,
+    set_and_see,
     standing_pause,
     stop_build,
     told,
+    tried_again,
 )
-from kcibot_commands.monitor_run import CONFIG_LIST, Ran, run_monitor_for, until_ended
+from kcibot_commands.monitor_run import CONFIG_LIST, Ran, copy_problem, run_monitor_for, until_ended
 from kcibot_commands.rules.drain_holders import builds_by_job
 from kcibot_commands.rules.problem import worded
 
@@ -76,23 +82,50 @@ def pause_preview(context: Context) -> Preview:
     )
 
 
-def pause(context: Context) -> Done[None]:
+def pause(context: Context) -> Done[None] | Wait:
     """Disable the monitor, and see that it is. A build of it that runs goes on and may still start triggers."""
-    settings, ci = context.settings(MonitorSettings), context.ports.ci
-    queued = context.keep("in the queue", lambda: [i.item_id for i in ci.look().queued if i.job == settings.job])
+    settings = context.settings(MonitorSettings)
+    wait = open_elsewhere(context, settings.job)
+    if wait:
+        return wait
+    before = context.keep("its builds", lambda: _its_builds(context))
     ours = disable_recorded(context, settings.job, why=_why(context))
-    if not job_state(context, settings.job).disabled:
-        raise TransientError(f"{settings.job} was disabled, but Jenkins shows it as enabled")
-    cancelled = [item for item in queued if ci.item(item).state is Queued.CANCELLED]
+    cancelled, running = _what_became(context, before)
     text = f"{settings.job} is disabled" if ours else f"{settings.job} was disabled already, not by me"
     if cancelled:
-        text += f"; that cancelled {worded(len(cancelled), 'build')} in the queue"
-    return Done(text, None)
+        text += f"; that cancelled {worded(len(cancelled), 'build')} in the queue (for {listed(cancelled)})"
+    if running:
+        text += f"; {listed(running)} {'goes' if len(running) == 1 else 'go'} on and may still start triggers"
+    problem = copy_problem(context)
+    return Done(f"{text}; {problem}" if problem else text, None)
+
+
+def _its_builds(context: Context) -> dict[str, object]:
+    """What of the monitor waits, by item, and what runs."""
+    job, look = context.settings(MonitorSettings).job, context.ports.ci.look()
+    queued = {str(i.item_id): i.parameters.get(CONFIG_LIST) or "all configs" for i in look.queued if i.job == job}
+    return {"queued": queued, "running": list(builds_by_job(look).get(job, ()))}
+
+
+def _what_became(context: Context, before: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """For which configs builds were cancelled in the queue, and which builds go on."""
+    job, ci = context.settings(MonitorSettings).job, context.ports.ci
+    queued, numbers = before["queued"], before["running"]
+    going = [BuildRef(job, int(number)) for number in numbers] if isinstance(numbers, list) else []
+    cancelled = []
+    for item_id, configs in queued.items() if isinstance(queued, dict) else ():
+        item = ci.item(int(item_id))
+        if item.state is Queued.CANCELLED:
+            cancelled.append(str(configs))
+        elif item.build:
+            going.append(item.build)
+    return cancelled, [str(ref) for ref in going]
 
 
 def _why(context: Context) -> str:
-    reason = context.args(PauseArgs).reason if context.run.procedure == PAUSE.name else ""
-    return reason or context.run.title
+    if context.run.procedure != PAUSE.name:
+        return context.run.title
+    return context.args(PauseArgs).reason or "no reason was given"
 
 
 pause_monitor = Step(
@@ -116,7 +149,7 @@ def abort_needed(context: Context) -> Needed:
         state = context.ports.ci.job(settings.bisection_job)
     except NotFound:
         return Needed(needed=False, why=f"Jenkins has no job {settings.bisection_job}")
-    idle = state.disabled and not _running(context, settings.bisection_job)
+    idle = state.disabled and not _running(context, settings.bisection_job) and not _unnamed(context)
     return Needed(not idle, f"{settings.bisection_job} is disabled and does not run" if idle else "")
 
 
@@ -147,6 +180,8 @@ def abort(context: Context) -> Done[None] | Wait:
     """Disable the bisection job, and abort the builds that were named; builds that began since go on."""
     settings, ci = context.settings(MonitorSettings), context.ports.ci
     job, numbers = settings.bisection_job, _to_abort(context)
+    if _pause_is_over(context):
+        return Done("the pause was ended meanwhile, so the bisections are left as they are", None)
     disable_recorded(context, job, why=_why(context))
     for number in numbers:
         stop_build(context, BuildRef(job, number))
@@ -154,11 +189,26 @@ def abort(context: Context) -> Done[None] | Wait:
     ending = [f"#{number}" for number in numbers if number in running]
     if ending:
         return Wait(context.clock.now() + LOOK_AGAIN, f"{job} {listed(ending)} still ends")
-    text = f"{job} is disabled, {worded(len(numbers), 'build')} aborted"
+    text = f"{job} is disabled, " + (f"{worded(len(numbers), 'build')} aborted" if numbers else "nothing to abort")
     if running:
         left = listed([f"#{number}" for number in running])
-        text += f"; {left} began since and goes on: !release retry {abort_bisections.id} asks about it"
+        by_verb = context.run.procedure == PAUSE.name
+        asks = f"!{PAUSE.name}" if by_verb else f"!release retry {abort_bisections.id}"
+        text += f"; {left} began since and {'goes' if len(running) == 1 else 'go'} on: {asks} asks about it"
+    elif _unnamed(context):
+        text += f"; but an executor of Jenkins does not say what it runs, and it may be {job}"
     return Done(text, None)
+
+
+def _pause_is_over(context: Context) -> bool:
+    """Whether people ended the pause that this run began or found, as while it waited for an approval."""
+    found = {StepState.DONE, StepState.NOT_NEEDED}
+    paused = any(step.id == pause_monitor.id and step.state in found for step in context.run.steps)
+    return paused and standing_pause(context) is None
+
+
+def _unnamed(context: Context) -> bool:
+    return any(busy.build is None for busy in context.ports.ci.look().running)
 
 
 def _running(context: Context, job: str) -> list[int]:
@@ -200,9 +250,12 @@ def resume_preview(context: Context) -> Preview:
     return Preview({"enable": jobs}, (*(f"enable {job}" for job in jobs), *story))
 
 
-def resume(context: Context) -> Done[None]:
+def resume(context: Context) -> Done[None] | Wait:
     """Enable exactly the jobs that the pause disabled, see that they are, and end the pause."""
-    jobs = context.keep("jobs to enable", lambda: list(_to_enable(context)))
+    waits = [wait for job in _to_enable(context) if (wait := open_elsewhere(context, job))]
+    if waits:
+        return waits[0]
+    jobs = _of_this_pause(context)
     _check_storage(context)
     gone = [job for job in jobs if not _enabled(context, job)]
     context.forget(PAUSED, MONITOR)
@@ -215,17 +268,32 @@ def resume(context: Context) -> Done[None]:
     return Done("; ".join([enabled, *missing, *still, *cron]), None)
 
 
+def _of_this_pause(context: Context) -> list[str]:
+    """The jobs to enable, fixed at the first look. PermanentError if there is another pause since."""
+    turn = again(context, RESUME)
+    began = context.keep(f"the pause{turn}", lambda: _began(standing_pause(context)))
+    jobs = context.keep(f"jobs to enable{turn}", lambda: list(_to_enable(context)))
+    pause = standing_pause(context)
+    if pause is None or _began(pause) == began:
+        return jobs
+    for name in (RESUME, *(f"enable {job}" for job in jobs)):
+        tried_again(context, name)
+    raise PermanentError(f"the monitor was paused again {told(context, pause)}. A retry ends that pause, too")
+
+
+def _began(pause: Pause | None) -> str:
+    return pause.since.isoformat() if pause else ""
+
+
 def _enabled(context: Context, job: str) -> bool:
     """Enable it and see that it is; false for a job that is gone, other than the monitor."""
     try:
-        set_disabled(context, f"enable {job}", job, disabled=False)
-        disabled = context.ports.ci.job(job).disabled
+        set_and_see(context, job, disabled=False)
     except NotFound:
         if job == context.settings(MonitorSettings).job:
             raise
         return False
-    if disabled:
-        raise TransientError(f"{job} was enabled, but Jenkins still shows it as disabled")
+    context.forget(OPENED, job)  # a run that stood still had it enabled for its start: it does not disable it now
     return True
 
 

@@ -15,6 +15,7 @@ from kcibot.sdk import (
     NotHappened,
     PermanentError,
     Proof,
+    Wait,
     listed,
     moment,
 )
@@ -23,6 +24,12 @@ from kcibot_commands.rules.problem import RuleError
 
 PAUSED = "paused"
 MONITOR = "monitor"
+OPENED = "monitor-opened"
+"""Job -> which run has enabled it for its own start, and when that run last looked after it."""
+TRIED = "monitor-closed"
+STANDS_STILL = timedelta(minutes=10)
+"""A run that has not looked after its start for so long has ended, or people hold it."""
+LOOK_AGAIN = timedelta(seconds=15)
 
 
 class Bisections(StrEnum):
@@ -78,6 +85,40 @@ def standing_pause(context: Context) -> Pause | None:
     return read_pause(context.recall(PAUSED).get(MONITOR))
 
 
+# ---- a job that is enabled for a start only ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Which run has a job enabled for its own start, and when it last looked after it."""
+
+    run: int
+    at: datetime
+
+    def stands_still(self, now: datetime) -> bool:
+        """Whether the run has ended, or is held by people: then nobody disables the job again."""
+        return now - self.at >= STANDS_STILL
+
+
+def read_opened(value: object) -> Opened | None:
+    """What is remembered under (OPENED, job); None if it is not open for a start."""
+    if not isinstance(value, dict):
+        return None
+    return Opened(int(value["run"]), datetime.fromisoformat(str(value["at"])))
+
+
+def opened(context: Context, job: str) -> Opened | None:
+    return read_opened(context.recall(OPENED).get(job))
+
+
+def open_elsewhere(context: Context, job: str) -> Wait | None:
+    """A wait while another run has it enabled for its own start; one that stands still is not waited for."""
+    now, other = context.clock.now(), opened(context, job)
+    if other is None or other.run == context.run.id or other.stands_still(now):
+        return None
+    return Wait(now + LOOK_AGAIN, f"run {other.run} has {job} enabled for its own start, and disables it after that")
+
+
 # ---- the flag of a job -----------------------------------------------------------------------------------------
 
 
@@ -95,16 +136,70 @@ def set_disabled(context: Context, key: str, job: str, *, disabled: bool) -> Non
     context.effect(key, act, probe)
 
 
-def disable_recorded(context: Context, job: str, *, why: str) -> bool:
-    """Disable a job and remember it with the pause, so that the resume gives it back.
+def set_and_see(context: Context, job: str, *, disabled: bool) -> None:
+    """Set the flag, and see that it is set. PermanentError if it is not any more: a retry sets it once more."""
+    word = "disable" if disabled else "enable"
+    name = f"{word} {job}"
+    set_disabled(context, name + again(context, name), job, disabled=disabled)
+    _see(context, job, name, disabled=disabled)
 
-    False if it was disabled already: then somebody else did that, and it is theirs to give back.
+
+def _see(context: Context, job: str, name: str, *, disabled: bool) -> None:
+    if job_state(context, job).disabled is disabled:
+        return
+    tried_again(context, name)
+    was, seen = ("disabled", "enabled") if disabled else ("enabled", "disabled")
+    retry = f"a retry {name.partition(' ')[0]}s it once more"
+    raise PermanentError(f"{job} was {was}, but Jenkins shows it as {seen}: somebody {seen} it since; {retry}")
+
+
+def again(context: Context, name: str) -> str:
+    """What is added to the key of an effect of that name, so that people can have it done once more."""
+    times = tries(context, name)
+    return f", {times}" if times > 1 else ""
+
+
+def tries(context: Context, name: str) -> int:
+    """The how manyth try of that it is in this run, from 1."""
+    kept = context.recall(TRIED).get(f"{context.run.id}/{name}")
+    return kept + 1 if isinstance(kept, int) else 1
+
+
+def tried_again(context: Context, name: str) -> None:
+    context.remember(TRIED, f"{context.run.id}/{name}", tries(context, name))
+
+
+class Before(StrEnum):
+    """What a job was before a pause: disabled by people, enabled, or enabled by us for a start only."""
+
+    DISABLED = "disabled"
+    ENABLED = "enabled"
+    OPENED = "opened"
+
+
+def disable_recorded(context: Context, job: str, *, why: str) -> bool:
+    """Disable a job, see that it is, and remember it with the pause, so that the resume gives it back.
+
+    False if it was disabled before: then somebody else did that, and it is theirs to give back.
     """
-    was_enabled = context.keep(f"{job} was enabled", lambda: not context.ports.ci.job(job).disabled)
-    _remember(context, (job,) if was_enabled else (), why)  # first: people may skip or abort what comes next
-    if was_enabled:
-        set_disabled(context, f"disable {job}", job, disabled=True)
-    return was_enabled
+    name = f"disable {job}"
+    before = Before(context.keep(f"flag of {job}{again(context, name)}", lambda: str(_flag(context, job))))
+    ours = (job,) if before is Before.ENABLED else ()
+    _remember(context, ours, why)  # first: people may skip or abort what comes next
+    if before is Before.DISABLED:
+        _see(context, job, name, disabled=True)
+    else:
+        set_and_see(context, job, disabled=True)
+    if before is Before.OPENED:
+        context.forget(OPENED, job)
+    pause = standing_pause(context)
+    return pause is not None and job in pause.jobs
+
+
+def _flag(context: Context, job: str) -> Before:
+    if context.ports.ci.job(job).disabled:
+        return Before.DISABLED
+    return Before.OPENED if job in context.recall(OPENED) else Before.ENABLED
 
 
 def _remember(context: Context, jobs: Iterable[str], why: str) -> None:
@@ -154,7 +249,7 @@ def cron_problem(xml: str, context: Context) -> str:
     except RuleError as error:
         return f"the definition of {settings.job} cannot be read, so nobody knows whether it has a timer: {error}"
     if not specs:
-        line = f": {settings.cron} has to be put back" if settings.cron else ""
+        line = f": {settings.cron} has to be put back" if settings.cron else "; with monitor.cron set I can put it back"
         return f"{settings.job} has lost its timer, as it happens when Jenkins restarts{line}"
     if settings.cron and settings.cron not in specs:
         return f"the timer of {settings.job} is {listed(list(specs))}, configured is {settings.cron}"

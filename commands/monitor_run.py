@@ -1,30 +1,43 @@
 """Step 9: the monitor for chosen build configs only, enabled and disabled around the start if it must be."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime
 
 from kcibot.sdk import (
     BuildRef,
     BuildResult,
     Context,
     Done,
+    Level,
+    NotFound,
+    Notice,
     OutcomeUnknown,
     PermanentError,
     Preview,
+    Procedure,
     Step,
     TransientError,
     Wait,
     listed,
 )
 from kcibot_commands import starts
-from kcibot_commands.monitor_flags import MonitorSettings, set_disabled, stop_build
-from kcibot_commands.rules.problem import worded
+from kcibot_commands.monitor_flags import (
+    LOOK_AGAIN,
+    OPENED,
+    MonitorSettings,
+    open_elsewhere,
+    opened,
+    read_opened,
+    set_disabled,
+    stop_build,
+    tried_again,
+    tries,
+)
+from kcibot_commands.rules.job_definitions import timer_specs
+from kcibot_commands.rules.problem import RuleError, worded
 from kcibot_commands.starts import NotYet, Start
 
-OPENED = "monitor-opened"
-CLOSED = "monitor-closed"
 CONFIG_LIST = "CONFIG_LIST"
-LOOK_AGAIN = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,16 @@ def run_monitor_for(context: Context, configs: tuple[str, ...]) -> BuildRef | Wa
     gap are stopped. Raises PermanentError if it was not started, and it is disabled again then, too.
     """
     job = _job_for(context)
-    opened = context.recall(OPENED).get(job)
-    if isinstance(opened, dict) and opened.get("run") != context.run.id:
-        return Wait(context.clock.now() + LOOK_AGAIN, f"run {opened.get('run')} has {job} open for its own start")
+    wait = open_elsewhere(context, job)
+    if wait:
+        return wait
     one = _chosen(context, configs)
     try:
         return BuildRef(one.job, context.keep(f"build of {one.name}", lambda: _started(context, one).number))
     except NotYet as error:
         return error.wait
     except TransientError as error:
-        if job not in context.recall(OPENED):
+        if opened(context, job) is None:
             raise
         return Wait(context.clock.now() + LOOK_AGAIN, f"{error} {job} is enabled until I can disable it again")
 
@@ -79,10 +92,9 @@ def _chosen(context: Context, configs: tuple[str, ...]) -> Start:
 
 def _started(context: Context, one: Start) -> BuildRef:
     """Raises NotYet while the build waits in the queue, and the job is enabled for it."""
-    if one.disabled:
-        context.remember(OPENED, one.job, {"run": context.run.id, "at": context.clock.now().isoformat()})
+    one = _opened_for(context, one)
     try:
-        item_id = starts.start(context, one)
+        item_id = _begun(context, one)
         found = starts.build_of(context, one, item_id)
         if one.disabled:
             _stop_others(context, one, item_id)
@@ -97,16 +109,79 @@ def _started(context: Context, one: Start) -> BuildRef:
     return found
 
 
+def _opened_for(context: Context, one: Start) -> Start:
+    """Note, each time that it is looked after, which job is enabled for this start.
+
+    If people set its flag meanwhile, as with a pause or a resume while this run stood still, the flag is theirs: the
+    job is not disabled again then.
+    """
+    if not one.disabled:
+        return one
+    times = tries(context, one.name)
+    context.keep(f"open for {one.name}, {times}", lambda: _claimed(context, one.job, times))
+    standing = opened(context, one.job)
+    if standing is None or standing.run != context.run.id:
+        return replace(one, disabled=False)
+    context.remember(OPENED, one.job, _mine(context))
+    return one
+
+
+def _mine(context: Context) -> dict[str, object]:
+    return {"run": context.run.id, "at": context.clock.now().isoformat()}
+
+
+def _claimed(context: Context, job: str, times: int) -> bool:
+    """Whether it is this run's to open and close. Raises NotYet while it is another's that goes on."""
+    if times > 1 and opened(context, job) is None and not context.ports.ci.job(job).disabled:
+        return False  # somebody enabled it since this run closed it
+    standing = read_opened(context.claim(OPENED, job, _mine(context)))
+    if standing and standing.run != context.run.id:
+        wait = open_elsewhere(context, job)
+        if wait:
+            raise NotYet(wait)
+        context.remember(OPENED, job, _mine(context))
+    return True
+
+
+def _begun(context: Context, one: Start) -> int:
+    """The id of the queue item. What was refused is given up: the next try looks anew what the job's flag is."""
+    try:
+        return starts.start(context, one)
+    except PermanentError:
+        starts.give_up(context, one)
+        raise
+
+
 def _job_for(context: Context) -> str:
     """The monitor, or its configured copy. A copy that was never saved is not buildable until it is toggled."""
     settings = context.settings(MonitorSettings)
     if not settings.run_job:
         return settings.job
+    context.keep(f"{settings.run_job} has no timer", lambda: _without_timer(context))
     fresh = context.keep("fresh copy", lambda: _is_fresh(context, settings.run_job))
     if fresh:
         set_disabled(context, f"disable the fresh copy {settings.run_job}", settings.run_job, disabled=True)
         set_disabled(context, f"enable the fresh copy {settings.run_job}", settings.run_job, disabled=False)
     return settings.run_job
+
+
+def _without_timer(context: Context) -> bool:
+    problem = copy_problem(context)
+    if problem:
+        raise PermanentError(problem)
+    return True
+
+
+def copy_problem(context: Context) -> str:
+    """What is wrong with the configured copy of the monitor; empty if nothing is, or there is none."""
+    job = context.settings(MonitorSettings).run_job
+    try:
+        timers = timer_specs(context.ports.ci.definition(job)) if job else ()
+    except NotFound:
+        return f"Jenkins has no job {job}: it is named as run_job in the section monitor"
+    except RuleError as error:
+        return f"the definition of {job} cannot be read, so nobody knows whether it has a timer: {error}"
+    return f"{job} has a timer of its own, and starts new work in any pause: take it out" if timers else ""
 
 
 def _is_fresh(context: Context, job: str) -> bool:
@@ -118,19 +193,56 @@ def _close(context: Context, one: Start) -> None:
     """Disable the job again, and see that it is. A start that is tried again is closed again."""
     if not one.disabled:
         return
-    key = f"{context.run.id}/{one.name}"
-    kept = context.recall(CLOSED).get(key)
-    times = kept + 1 if isinstance(kept, int) else 1
-    set_disabled(context, f"disable again after {one.name}, {times}", one.job, disabled=True)
-    if not context.ports.ci.job(one.job).disabled:
+    set_disabled(context, f"disable again after {one.name}, {tries(context, one.name)}", one.job, disabled=True)
+    disabled = context.ports.ci.job(one.job).disabled
+    tried_again(context, one.name)
+    if not disabled:
         raise OutcomeUnknown(f"{one.job} was disabled again after its start, but Jenkins shows it as enabled")
-    context.remember(CLOSED, key, times)
     context.forget(OPENED, one.job)
 
 
 def _stop_others(context: Context, one: Start, item_id: int) -> None:
     for ref in starts.others(context, one, item_id):
         stop_build(context, ref)
+        title = f"I stopped {ref}: it began while {one.job} was enabled for another start only"
+        context.say(f"stopped {ref}", Notice(title, Level.WARNING))
+
+
+# ---- after a run that was ended while it had the job open ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class CloseArgs:
+    """The job that `run` has enabled for its start; what was on its way then has arrived `by` that time."""
+
+    job: str
+    run: int
+    by: datetime
+
+
+def close_left(context: Context) -> Done[None] | Wait:
+    """Disable what an ended run left enabled, and see that it is, until nothing of that run can arrive any more."""
+    args, now = context.args(CloseArgs), context.clock.now()
+    standing = opened(context, args.job)
+    if standing is None or standing.run != args.run:
+        return Done(f"{args.job}: its flag was set since, and stays as it is", None)
+    name = f"disable {args.job}"
+    try:
+        set_disabled(context, f"{name}, {tries(context, name)}", args.job, disabled=True)
+        disabled = context.ports.ci.job(args.job).disabled
+    except (TransientError, OutcomeUnknown) as error:
+        return Wait(now + LOOK_AGAIN, f"{error} {args.job} is enabled until I can disable it again")
+    if not disabled or now < args.by:
+        tried_again(context, name)
+        return Wait(now + LOOK_AGAIN if not disabled else args.by, f"I look again whether {args.job} is disabled")
+    context.forget(OPENED, args.job)
+    return Done(f"{args.job} is disabled again; run {args.run} had it enabled for its start", None)
+
+
+CLOSE = Procedure("monitor close", Step("close-monitor", "Monitor disabled again", close_left, type(None)), card=False)
+
+
+# ---- by its verb -----------------------------------------------------------------------------------------------
 
 
 def run_chosen(context: Context) -> Done[Ran] | Wait:

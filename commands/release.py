@@ -19,6 +19,7 @@ from kcibot_commands.announce import comment_window, send_announcement
 from kcibot_commands.deploy import deploy_backend, deploy_frontend
 from kcibot_commands.drain import drain
 from kcibot_commands.images import build_images, push_images
+from kcibot_commands.jenkins_restart import end_quieting, restart_jenkins
 from kcibot_commands.jobs import apply_job_definitions
 from kcibot_commands.jobs_checklist import about_notes
 from kcibot_commands.labs import drain_labs
@@ -64,6 +65,8 @@ RELEASE = Procedure(
     abort_bisections,
     drain,
     drain_labs,
+    restart_jenkins,
+    end_quieting,
     push_core,
     apply_job_definitions,
     deploy_backend,

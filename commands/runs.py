@@ -1,5 +1,7 @@
 """Steering a run by hand: pause, retry, skip, amend, abort, hold and stop, for a release and for any other run."""
 
+from datetime import datetime
+
 from kcibot.sdk import (
     Call,
     Change,
@@ -9,6 +11,7 @@ from kcibot.sdk import (
     Notice,
     Outcome,
     Reason,
+    Remember,
     Run,
     RunState,
     StepState,
@@ -19,8 +22,11 @@ from kcibot.sdk import (
     listed,
     span,
 )
-from kcibot_commands.monitor_flags import MONITOR, PAUSED
+from kcibot_commands.jenkins_restart import QUIETING
+from kcibot_commands.monitor_flags import MONITOR, OPENED, PAUSED, read_opened
+from kcibot_commands.monitor_run import CLOSE, CloseArgs
 from kcibot_commands.production import LOCK, PRODUCTION
+from kcibot_commands.watch import ABORTED
 
 NONE = 0
 """No run number was given: the release is meant, or the only run there is."""
@@ -49,42 +55,85 @@ def release_continue(call: Call, *, run: int = NONE) -> Outcome:
 def release_retry(call: Call, step: str = "", *, run: int = NONE, not_done: bool = False) -> Outcome:
     """Try a step again; --not-done says that you looked, and what was unknown did not happen."""
     chosen = _run(call, run)
-    return call.engine.retry(chosen, step or _broken_step(chosen), call.person, not_done=not_done)
+    step = step or _broken_step(chosen)
+    outcome = call.engine.retry(chosen, step, call.person, not_done=not_done)
+    return outcome if _is_current(chosen, step) else _closed(call, chosen, outcome)
 
 
 @command("release skip", role="operator", example="!release skip deploy-frontend done by hand")
 def release_skip(call: Call, step: str, reason: Reason, *, run: int = NONE) -> Outcome:
     """Go on without a step, or with what was done by hand."""
-    return call.engine.skip(_run(call, run), step, call.person, reason)
+    chosen = _run(call, run)
+    outcome = call.engine.skip(chosen, step, call.person, reason)
+    return _closed(call, chosen, outcome) if _is_current(chosen, step) else outcome
 
 
 @command("release amend", role="operator")
 def release_amend(call: Call, *, run: int = NONE) -> Outcome:
     """Freeze what is on the development branches now as the release's next revision."""
-    return call.engine.amend(_run(call, run), call.person)
+    chosen = _run(call, run)
+    return _closed(call, chosen, call.engine.amend(chosen, call.person))
 
 
 @command("release abort", role="operator", example="!release abort a boot regression")
 def release_abort(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
     """End the run where it is, and say what it leaves behind."""
     chosen = _run(call, run)
-    outcome = call.engine.abort(chosen, call.person, reason)
-    left = _left_behind(call, chosen)
+    opened = _opened_by(call, chosen)
+    aborted = call.engine.abort(chosen, call.person, reason)
+    left = _left_behind(call, chosen, opened)
     if not left:
-        return outcome
+        return aborted
     told = call.world.everywhere(f"run:{chosen.id}:left", Notice(f"{chosen.title} leaves behind", Level.ALERT, left))
-    return Outcome(outcome.notice, (*outcome.changes, *told), outcome.wake)
+    return _with_closing(call, chosen, opened, aborted, *told, Remember(ABORTED, PRODUCTION, chosen.id))
 
 
-def _left_behind(call: Call, run: Run) -> tuple[str, ...]:
+def _is_current(run: Run, step: str) -> bool:
+    return run.current is not None and run.current.id == step
+
+
+def _closed(call: Call, run: Run, outcome: Outcome) -> Outcome:
+    """The same; and what the step that is left had enabled for its start is disabled again."""
+    opened = _opened_by(call, run)
+    if not opened:
+        return outcome
+    told = call.world.everywhere(f"run:{run.id}:closed:{call.event.event_id}", Notice(_closing(opened), Level.WARNING))
+    return _with_closing(call, run, opened, outcome, *told)
+
+
+def _opened_by(call: Call, run: Run) -> tuple[str, ...]:
+    """Jobs that the run has enabled for its start, and would disable after it."""
+    jobs = call.world.journal.recall(OPENED).items()
+    return tuple(job for job, value in jobs if (one := read_opened(value)) and one.run == run.id)
+
+
+def _closing(jobs: tuple[str, ...]) -> str:
+    return f"{listed(jobs)} is enabled for a start that this run made: I disable it again now."
+
+
+def _with_closing(call: Call, run: Run, jobs: tuple[str, ...], outcome: Outcome, *changes: Change) -> Outcome:
+    """The same, and a run that disables these jobs again, until nothing of that run's can arrive any more."""
+    flying = call.world.journal.effects_in(EffectState.IN_FLIGHT, run.id)
+    by: datetime = max((effect.until for effect in flying), default=call.world.clock.now())
+    closing = [call.start(CLOSE, f"{job} disabled again", CloseArgs(job, run.id, by)) for job in jobs]
+    return Outcome(
+        outcome.notice,
+        (*outcome.changes, *changes, *(change for one in closing for change in one.changes)),
+        (*outcome.wake, *(number for one in closing for number in one.wake)),
+    )
+
+
+def _left_behind(call: Call, run: Run, opened: tuple[str, ...]) -> tuple[str, ...]:
     """What stays as the run made it: nobody but people can tell whether production is in order."""
     recall = call.world.journal.recall
-    lines = []
+    lines = [_closing(opened)] if opened else []
     lock, pause = recall(LOCK).get(PRODUCTION), recall(PAUSED).get(MONITOR)
     if isinstance(lock, dict) and lock.get("run") == run.id:
         lines.append("Production stays locked: !release rollback undoes what was done, !unlock opens it as it is.")
     if isinstance(pause, dict) and pause.get("run") == run.id:
         lines.append("The monitor stays paused: !monitor resume enables it again.")
+    if str(run.id) in recall(QUIETING):
+        lines.append("Jenkins starts no builds: !jenkins cancel REASON ends that.")
     return tuple(lines)
 
 
@@ -117,11 +166,19 @@ def stop(call: Call) -> Outcome:
         flying = listed([effect.key for effect in call.world.journal.effects_in(EffectState.IN_FLIGHT, run.id)])
         changes += call.engine.hold(run, HoldKind.STOP, call.person, "!stop").changes
         lines.append(brief(run) + (f"; in flight: {flying}" if flying else ""))
+        lines += [_still_enabled(job, run) for job in _opened_by(call, run)]
     title = f"Stopped by {call.person.id}. !release continue goes on." if runs else "Nothing is running."
     changes += (
         call.world.everywhere(f"stop:{call.event.event_id}", Notice(title, Level.ALERT, tuple(lines))) if runs else ()
     )
     return Outcome(None if runs else Notice(title), tuple(changes), tuple(run.id for run in runs))
+
+
+def _still_enabled(job: str, run: Run) -> str:
+    return (
+        f"{job} is enabled for the start of this run, and stays so: !release continue --run {run.id} goes on and "
+        f"disables it after that, !release abort REASON --run {run.id} disables it now."
+    )
 
 
 @command("status", role="everybody")

@@ -42,6 +42,7 @@ class NotYet(Exception):
 class Start:
     """A build to be started. `first` is the lowest number it can have, `queued` are items that were there before.
 
+    `equal` are those of them with the same parameters: Jenkins answers a start like theirs with one of these.
     `attempt` counts those that were given up. `disabled`: the job was disabled before, and is enabled for the start
     only; who calls must disable it again.
     """
@@ -52,6 +53,7 @@ class Start:
     first: int
     queued: tuple[int, ...]
     disabled: bool
+    equal: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,7 +63,11 @@ class Start:
         return f"{self.job}{f' with {given}' if given else ''}{again}"
 
     def fits(self, parameters: Mapping[str, str]) -> bool:
-        return all(parameters.get(key) == value for key, value in self.parameters.items())
+        return _fits(self.parameters, parameters)
+
+
+def _fits(wanted: Mapping[str, str], given: Mapping[str, str]) -> bool:
+    return all(given.get(key) == value for key, value in wanted.items())
 
 
 def prepared(context: Context, job: str, parameters: Mapping[str, str]) -> Start:
@@ -71,8 +77,9 @@ def prepared(context: Context, job: str, parameters: Mapping[str, str]) -> Start
 
     def look() -> dict[str, object]:
         state = ci.job(job)
-        queued = [item.item_id for item in ci.look().queued if item.job == job]
-        return {"first": state.next_build, "disabled": state.disabled, "queued": queued}
+        items = [item for item in ci.look().queued if item.job == job]
+        queued, equal = [i.item_id for i in items], [i.item_id for i in items if _fits(parameters, i.parameters)]
+        return {"first": state.next_build, "disabled": state.disabled, "queued": queued, "equal": equal}
 
     name = digest({"job": job, "parameters": dict(parameters)})[:12]
     before = context.keep(f"before the start of {job} {name} {attempt}", look)
@@ -81,9 +88,14 @@ def prepared(context: Context, job: str, parameters: Mapping[str, str]) -> Start
         parameters,
         attempt,
         int(str(before["first"])),
-        tuple(before["queued"]) if isinstance(before["queued"], list) else (),
+        _ids(before.get("queued")),
         bool(before["disabled"]),
+        _ids(before.get("equal")),
     )
+
+
+def _ids(value: object) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list) else ()
 
 
 def start(context: Context, one: Start) -> int:
@@ -178,6 +190,11 @@ def _found(ci: CiServer, one: Start) -> Proof[int]:
         raise OutcomeUnknown(f"{len(found)} builds of {one.job} with these parameters came, and I cannot tell mine")
     if found:
         return Happened(found.pop())
+    if one.equal:
+        raise OutcomeUnknown(
+            f"an equal build of {one.job} (item {one.equal[0]}) waited in the queue already, and Jenkins makes one of "
+            "such two: I cannot tell whether mine is in it"
+        )
     if any(busy.build is None for busy in look.running):
         raise OutcomeUnknown(f"an executor of Jenkins does not say what it runs; it may be {one.job}")
     if not _all_seen(ci, one, builds):

@@ -117,9 +117,12 @@ def _estimated(holder: Holder) -> str:
 
 
 def _to_go(holders: tuple[Holder, ...], now: datetime) -> str:
+    """Of what runs only, if some of it has no estimate or waits: that is the least it takes."""
     left = remaining(holders, now)
     if left is None:
-        return ""
+        known = [one for one in (holder.remaining(now) for holder in holders) if one is not None]
+        least = max(known, default=timedelta())
+        return f"; at least about {span(least)} to go" if least > timedelta() else ""
     return f"; about {span(left)} to go" if left > timedelta() else f"; {span(-left)} over its estimate"
 
 

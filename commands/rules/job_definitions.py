@@ -10,24 +10,21 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from xml.sax.saxutils import escape
 
+from kcibot_commands.rules.job_secrets import FLAGS, PASSWORD, SECRET, secrets_in, with_controls_shown
 from kcibot_commands.rules.problem import RuleError
 
-_CONTROL = re.compile(r"&#(?:x(?P<hex>[0-9a-fA-F]+)|(?P<dec>[0-9]+));")
 _DOCTYPE = re.compile(r"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _TIMER = "hudson.triggers.TimerTrigger"
 _PIPELINE = "flow-definition"
 _PIPELINE_TRIGGERS = "org.jenkinsci.plugins.workflow.job.properties.PipelineTriggersJobProperty"
 _CHOICE = "ChoiceParameterDefinition"
-_PASSWORD = "PasswordParameterDefinition"
 _HIDDEN = "(secret)"
-_SECRET = re.compile(r"(?i)(password|secret|token|passphrase|privatekey)$")
 # Read apart, or without a meaning for what the job does.
 _APART = frozenset({"parameterDefinitions", "triggers", "disabled", "command", "script"})
 _NO_MEANING = frozenset({"description", "keepDependencies", "actions"})
-_SPACE, _TAB, _LINE, _RETURN = 0x20, 9, 10, 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What a job is. `triggers` are lines like `hudson.triggers.TimerTrigger spec=H * * * *`, `other` maps paths."""
+    """What a job is. `triggers` are lines like `hudson.triggers.TimerTrigger spec=H * * * *`, `other` maps paths.
+
+    `secrets` (name -> value) are for comparing only: they are in no text and no digest.
+    """
 
     kind: str
     disabled: bool
@@ -54,6 +54,7 @@ class Definition:
     triggers: tuple[str, ...]
     commands: tuple[str, ...]
     other: Mapping[str, str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def canonical(self) -> str:
         """One text for one meaning: what a digest is made of."""
@@ -79,6 +80,7 @@ def read_definition(xml: str) -> Definition:
         triggers=tuple(_trigger(one) for group in root.iter("triggers") for one in group),
         commands=tuple(_script(one.text) for one in root.iter() if one.tag in ("command", "script") and one.text),
         other=_other(root),
+        secrets=_secrets(xml),
     )
 
 
@@ -92,15 +94,17 @@ def _root(xml: str) -> ET.Element:
         raise RuleError("a job definition with a document type is not read")
     try:
         # The text declares its own entities only by a document type, which was refused above.
-        return ET.fromstring(_CONTROL.sub(_printable, xml).lstrip())  # noqa: S314
+        return ET.fromstring(with_controls_shown(xml).lstrip())  # noqa: S314
     except ET.ParseError as error:
         raise RuleError(f"the job definition is no XML: {error}") from error
 
 
-def _printable(match: re.Match[str]) -> str:
-    """Jenkins writes XML 1.1, which allows control characters that our parser refuses."""
-    code = int(match["hex"], 16) if match["hex"] else int(match["dec"])
-    return match[0] if code >= _SPACE or code in (_TAB, _LINE, _RETURN) else f"\\x{code:02x}"
+def _secrets(xml: str) -> Mapping[str, str]:
+    """Several at one place count as one list."""
+    found: dict[str, list[str]] = {}
+    for one in secrets_in(xml):
+        found.setdefault(one.name, []).append(one.value)
+    return {name: "\n".join(values) for name, values in found.items()}
 
 
 def _parameter(element: ET.Element) -> Parameter:
@@ -111,9 +115,7 @@ def _parameter(element: ET.Element) -> Parameter:
     if short == _CHOICE:
         choices = tuple((one.text or "").strip() for one in element.iter("string"))
         default = choices[0] if choices else ""
-    return Parameter(
-        (element.findtext("name") or "").strip(), kind, _HIDDEN if short == _PASSWORD else default, choices
-    )
+    return Parameter((element.findtext("name") or "").strip(), kind, _HIDDEN if short == PASSWORD else default, choices)
 
 
 def _trigger(element: ET.Element) -> str:
@@ -149,7 +151,7 @@ def _leaf(element: ET.Element, path: str) -> Iterable[tuple[str, str]]:
     if kind and kind != "hudson.scm.NullSCM":
         yield f"{path}@class", kind
     if text not in ("", "false") and not len(element):
-        yield path, _HIDDEN if _SECRET.search(element.tag) else text
+        yield path, _HIDDEN if SECRET.search(element.tag) and text not in FLAGS else text
     elif "." in element.tag and not any(child.tag in _APART for child in element):
         # A class by its mere presence, such as "do not build concurrently".
         yield path, "set"
@@ -167,12 +169,18 @@ def definition_differences(live: Definition, wanted: Definition) -> tuple[str, .
     """The same, of definitions read before."""
     lines = [f"kind of job: {live.kind} becomes {wanted.kind}"] if live.kind != wanted.kind else []
     if live.disabled != wanted.disabled:
-        lines.append("the job would be disabled" if wanted.disabled else "the job would be enabled")
+        lines.append("the job becomes disabled" if wanted.disabled else "the job becomes enabled")
     lines += _parameter_lines(live.parameters, wanted.parameters)
     lines += [f"trigger removed: {one}" for one in live.triggers if one not in wanted.triggers]
     lines += [f"trigger added: {one}" for one in wanted.triggers if one not in live.triggers]
     lines += _command_lines(live.commands, wanted.commands)
-    return (*lines, *_other_lines(live.other, wanted.other))
+    return (*lines, *_other_lines(live.other, wanted.other), *_secret_lines(live.secrets, wanted.secrets))
+
+
+def content_of(wanted: str) -> tuple[str, ...]:
+    """What a new job brings, a line each."""
+    read = read_definition(wanted)
+    return definition_differences(Definition(read.kind, read.disabled, (), (), (), {}), read)
 
 
 def _parameter_lines(live: tuple[Parameter, ...], wanted: tuple[Parameter, ...]) -> list[str]:
@@ -198,6 +206,13 @@ def _other_lines(live: Mapping[str, str], wanted: Mapping[str, str]) -> list[str
         if before != after:
             lines.append(f"{path}: {before or 'unset'} becomes {after or 'unset'}")
     return lines
+
+
+def _secret_lines(live: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
+    """A secret that comes or goes shows as a setting or with its parameter."""
+    both = [name for name in live if name in wanted and live[name] != wanted[name]]
+    changed = [name for name in both if (live[name] and wanted[name]) or name.startswith("parameter ")]
+    return [f"{name}: a secret changes" for name in changed]
 
 
 def with_disabled(xml: str, *, disabled: bool) -> str:

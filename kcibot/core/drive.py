@@ -287,8 +287,13 @@ class Driver:
         return False
 
     def _due(self, until: datetime) -> datetime:
-        """By the clock that measures waits: a jump of the other one before a wait does not lengthen it."""
-        return until - (self._world.clock.now() - self._world.clock.cautious_now())
+        """By the clock that measures waits: a jump of the other one before a wait does not lengthen it.
+
+        A time that would be over by that was meant by this clock, which a step may go by, too: it is never shortened.
+        """
+        cautious = self._world.clock.cautious_now()
+        due = until - (self._world.clock.now() - cautious)
+        return due if due > cautious else until
 
     def _card(self, run: Run) -> tuple[Change, ...]:
         return card_changes(self._world, run)

@@ -23,6 +23,7 @@ TAIL_BYTES_PER_LINE = 400
 CANCEL_ANSWERS = frozenset(
     {HTTPStatus.NO_CONTENT, HTTPStatus.FOUND, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_FOUND}
 )
+CHARACTER = re.compile(r"&#(?:x(?P<hex>[0-9a-fA-F]{1,6})|(?P<decimal>[0-9]{1,7}));")
 NEWEST_IN_BUILDS = 100
 """Jenkins' `builds` has no more than these; `allBuilds` has them all and is slow."""
 
@@ -221,8 +222,18 @@ def _build_path(ref: BuildRef) -> str:
 
 def _xml_problem(text: str) -> str:
     """Empty for well-formed XML that is no web page. Jenkins writes version 1.1, which the parser does not know."""
+    declared = re.match(r"\s*<\?xml[^>]*\?>", text)
+    plain = text[declared.end() :] if declared else text
+    if declared and "1.1" in declared[0]:
+        plain = CHARACTER.sub(_as_in_1_0, plain)
     try:
-        root = ET.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))  # noqa: S314 (definitions of our own server)
+        root = ET.fromstring(plain)  # noqa: S314 (definitions of our own server)
     except ET.ParseError as error:
         return str(error)
     return "it is a web page" if root.tag == "html" else ""
+
+
+def _as_in_1_0(match: re.Match[str]) -> str:
+    """Version 1.1 allows any control character but 0 as a reference, as those of a coloured log; 1.0 only three."""
+    code = int(match["hex"], 16) if match["hex"] else int(match["decimal"])
+    return "?" if 0 < code < ord(" ") else match[0]

@@ -112,7 +112,7 @@ class Connection:
     def _refused_look(self, answer: Answer, what: str) -> Exception:
         if answer.status == HTTPStatus.NOT_FOUND:
             self.confirm_health(what)
-            return NotFound(f"Jenkins has no {what}.")
+            return NotFound(f"Jenkins has no {what.removeprefix('the ').removeprefix('its ')}.")
         self._refuse_access(answer, what)
         return TransientError(f"Jenkins answered {answer.status} when asked for {what}.")
 

@@ -1,163 +1,75 @@
-"""Whatever goes wrong in a request that the drain makes: it never says "drained" falsely, and goes on afterwards."""
+"""Whatever goes wrong in a request to Jenkins: nothing false is said, and it goes on afterwards."""
 
-from collections.abc import Iterator
-from functools import partial
+from pathlib import Path
 
 import pytest
 
-from kcibot.core.run import RunState, StepState
-from kcibot.sandbox.jenkins import succeed_after
-from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench
-from tests.fakes.jenkins_faults import Known, Scenario, cells, example, of_wrong_types, only_if_asked_for, part
+from kcibot.core.run import RunState
+from kcibot.core.watching import Watching
+from kcibot.sandbox.http import Fault, FaultKind
+from tests.fakes.ci_bench import MONITOR, ci_bench
+from tests.fakes.jenkins_faults import Scenario, cell_of, cells, only_if_asked_for, part
+from tests.fakes.jenkins_paused import pause, texts
 from tests.fakes.jenkins_play import play
-from tests.fakes.jenkins_troubles import WRONG_TYPES
-from tests.fakes.jenkins_truth import at_work, disable, end_everything, is_disabled, truth
+from tests.fakes.jenkins_scenarios_drain import DRAIN
+from tests.fakes.jenkins_scenarios_pause import PAUSES
+from tests.fakes.jenkins_scenarios_runs import RUNS, asked
+from tests.fakes.jenkins_truth import is_disabled
 
-FREESTYLE = f"<project><properties>{TIMER}</properties></project>"
-"""Unlike a pipeline's, its flag is in its JSON."""
-
-
-def begin(ci: CiBench) -> None:
-    ci.say("!drain wait")
-
-
-def false_drain(ci: CiBench) -> Iterator[str]:
-    step = ci.newest().step("drain")
-    if step.state is not StepState.WAITING and (at_work(ci) or not is_disabled(ci, MONITOR)):
-        yield f"drained, although it is not: {step.state}, {step.text}"
-
-
-def not_drained(ci: CiBench) -> Iterator[str]:
-    run = ci.newest()
-    if run.state is not RunState.SUCCEEDED or "Jenkins is drained, after" not in ci.said():
-        yield f"it did not go on: {run.state}, {run.step('drain').text}"
-
-
-def idle(ci: CiBench) -> None:
-    disable(ci, MONITOR)
-
-
-def running(ci: CiBench) -> None:
-    idle(ci)
-    work(ci)
-
-
-def work(ci: CiBench, job: str = TRIGGER, hours: float = 9) -> None:
-    ci.jenkins.behave(job, succeed_after(hours * 3600))
-    ci.jenkins.trigger(job, {})
-    ci.forward(seconds=11)
-
-
-def queued(ci: CiBench) -> None:
-    """It waits for as long as nobody cancels it."""
-    idle(ci)
-    with truth(ci) as jenkins:
-        job = jenkins.jobs.find(TRIGGER)
-        assert job
-        jenkins.schedule(job, {}, [], quiet=24 * 3600)
-
-
-def freestyle(ci: CiBench) -> None:
-    ci.jenkins.create_job(MONITOR, FREESTYLE)
-
-
-def began_between(ci: CiBench) -> None:
-    begin(ci)
-    work(ci)
-
-
-def ran_between(ci: CiBench) -> None:
-    begin(ci)
-    work(ci, hours=0)
-    end_everything(ci)
-
-
-def enabled_between(ci: CiBench) -> None:
-    begin(ci)
-    disable(ci, MONITOR, disabled=False)
-
-
-def let_it_end(ci: CiBench) -> None:
-    disable(ci, MONITOR)
-    end_everything(ci)
-
-
-HELD = partial(Scenario, begin=begin, missing=not_drained, lies=false_drain, lifted=let_it_end, moves=0)
-BETWEEN = partial(HELD, prepare=idle, moves=1, first=3)
-"""After the three requests of the first look, which was quiet."""
-WAIT = (
-    Scenario("an idle Jenkins", begin, not_drained, false_drain, idle),
-    HELD("a build that runs", prepare=running),
-    HELD("a build that waits", prepare=queued),
-    HELD("a monitor that is enabled"),
-    HELD("a freestyle monitor that is enabled", prepare=freestyle, troubles=WRONG_TYPES),
-    BETWEEN("a build that began between the looks", begin=began_between),
-    BETWEEN("a build that ran between the looks", begin=ran_between),
-    BETWEEN("a monitor that was enabled between the looks", begin=enabled_between),
-)
-
-
-# ---- !drain status ---------------------------------------------------------------------------------------------
-
-
-def ask(ci: CiBench) -> None:
-    ci.say("!drain status", "observer")
-
-
-def much_to_tell(ci: CiBench) -> None:
-    freestyle(ci)
-    work(ci)
-    with truth(ci) as jenkins:
-        job = jenkins.jobs.find(BISECTION)
-        assert job
-        jenkins.schedule(job, {}, [], quiet=24 * 3600)
-
-
-def false_status(ci: CiBench) -> Iterator[str]:
-    step = ci.newest().step("drain-status")
-    facts = ("1 running, 1 queued", f"{TRIGGER} #1 (", f"{BISECTION} (item ", f"{MONITOR} is enabled.")
-    if step.state is StepState.DONE and not all(fact in step.text for fact in facts):
-        yield f"said: {step.text}"
-
-
-def no_status(ci: CiBench) -> Iterator[str]:
-    if ci.newest().state is not RunState.SUCCEEDED:
-        yield "no answer afterwards"
-
-
-STATUS = Scenario("drain status", ask, no_status, false_status, much_to_tell, lifted=ask)
-
-
-# ---- the matrix ------------------------------------------------------------------------------------------------
-
-SCENARIOS = (*WAIT, STATUS)
-
-
-KNOWN = (
-    Known(
-        'the word "false" is taken for true: jenkins_parse.job_state does not insist on a boolean',
+SCENARIOS = {scenario.name: scenario for scenario in (*DRAIN, *PAUSES, *RUNS)}
+EACH = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+OF_THE_MONITOR = f"GET /job/{MONITOR}/api/json"
+ONCE_WRONG = (
+    (
+        "a word is no flag, of all jobs",
         "a freestyle monitor that is enabled",
         "GET /api/json (1) booleans as words, for good",
-        of_wrong_types,
     ),
+    ("a word is no flag, of one job", "pause of freestyle jobs", f"{OF_THE_MONITOR} (1) booleans as words, for good"),
+    ("nothing is no flag", "a paused monitor", f"{OF_THE_MONITOR} (1) booleans as null, once"),
+    ("nothing is no item that waits", "pause", "GET /queue/item/2/api/json (1) object without anything, once"),
+    ("a crumb is text", "pause", "GET /crumbIssuer/api/json (1) words as null, once"),
+    ("why no crumb came is said", "pause", "GET /crumbIssuer/api/json (1) 503, for good"),
+    ("why no crumb came is said of a run", "run of a fresh copy", "GET /crumbIssuer/api/json (1) 503, for good"),
+    ("a web page answers no definition", "resume after a lost timer", f"POST /job/{MONITOR}/config.xml (1) html, once"),
+    ("a run that is stuck says that the monitor is enabled", "run", f"{OF_THE_MONITOR} (3) 502, for good"),
 )
+"""The rule that was broken, and the cell that showed it."""
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_it_is_never_said_to_be_drained_falsely_nor_left_alone(scenario: Scenario) -> None:
-    assert [wrong for cell in part(scenario, KNOWN) for wrong in play(scenario, cell)] == []
+@EACH
+def test_nothing_false_is_said_and_nothing_is_left_alone(scenario: Scenario) -> None:
+    assert [wrong for cell in part(scenario) for wrong in play(scenario, cell)] == []
 
 
 @pytest.mark.parametrize(
-    "known", [pytest.param(bug, marks=pytest.mark.xfail(strict=True, reason=bug.reason)) for bug in KNOWN]
+    ("scenario", "cell"), [pytest.param(scenario, cell, id=rule) for rule, scenario, cell in ONCE_WRONG]
 )
-def test_what_is_known_to_be_wrong(known: Known) -> None:
-    assert play(*example(known, SCENARIOS)) == []
+def test_what_was_wrong_once_stays_right(scenario: str, cell: str) -> None:
+    assert play(SCENARIOS[scenario], cell_of(SCENARIOS[scenario], cell)) == []
+
+
+def test_what_we_enabled_ourselves_is_not_said_to_be_somebody_elses(tmp_path: Path) -> None:
+    with ci_bench(tmp_path) as ci:
+        pause(ci)
+        ci.jenkins.faults.add(Fault(FaultKind.STATUS, f"GET /job/{MONITOR}/api", times=99, skip=2))
+        run = ci.say("!monitor run kernelci")
+        assert run.state is RunState.WAITING
+        assert f"{MONITOR} is enabled until I can disable it again" in texts(ci)
+        assert not is_disabled(ci, MONITOR)
+        ci.jenkins.faults.clear()
+        ci.forward(minutes=11)
+        Watching(ci.bench.world).tick()
+        assert asked(ci)
+        assert f"I enabled {MONITOR} for a start that got stuck" in ci.said()
+        assert "I did not enable it" not in ci.said()
+        assert ci.tick_until_ended().state is RunState.SUCCEEDED
+        assert is_disabled(ci, MONITOR)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@EACH
 def test_the_whole_matrix(scenario: Scenario, pytestconfig: pytest.Config) -> None:
     only_if_asked_for(pytestconfig)
     assert [wrong for cell in cells(scenario) for wrong in play(scenario, cell)] == []

@@ -1,124 +1,26 @@
 """Job definitions from a real repository to the Jenkins stand-in, alone and as part of a release."""
 
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from kcibot.core.gate import GatePolicy
-from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
-from kcibot.sandbox.repositories.history import History
-from kcibot.services.git import GitRepositories
-from kcibot_commands.jobs import apply_job_definitions, old_definitions, write_back
 from kcibot_commands.jobs_compare import JobsSettings, Mode
-from kcibot_commands.monitor import pause_monitor
-from kcibot_commands.plan import Component, ReleaseSettings, plan
-from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules.job_definitions import read_definition
-from tests.fakes.bench import ROOM, HandClock
-from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
-
-SEED = "job-dsl"
-AT = HandClock().at
-IN_GIT = {
-    MONITOR: definition("CONFIG_LIST", timer=TIMER),
-    TRIGGER: definition("BUILD_CONFIG"),
-    BISECTION: definition("TARGET"),
-}
-JPL = "/* ---\n * Jenkins parameters\n\nNODE_LABEL (docker)\n  The nodes that build\n*/\n"
-MESSAGE = "jobs: what comes\n\nThe job kernel-build gets the parameter NODE_LABEL.\nNothing else."
-MINI = Procedure(
-    "release",
-    plan,
-    Gate("go", "Update production"),
-    take_production_lock,
-    pause_monitor,
-    apply_job_definitions,
-    open_production,
-)
-
-
-def _back(context: Context) -> Done[None]:
-    for job, xml in old_definitions(context, 1).items():
-        write_back(context, job, xml)
-    return Done("", None)
-
-
-BACK = Procedure("back", Step("back", "Definitions back", _back, type(None)))
-
-
-def make_repository(folder: Path, released: Mapping[str, str], coming: Mapping[str, str]) -> Path:
-    """A kernelci-jenkins with `released` on the production branch, and `coming` on the development branch."""
-    history = History()
-    for job, xml in released.items():
-        history.write(f"jobs/{job}.xml", xml)
-    history.branch("kernelci.org", history.commit("jobs: as released", AT - timedelta(days=9)))
-    for job, xml in coming.items():
-        history.write(f"jobs/{job}.xml", xml)
-    history.write("jenkins/build.jpl", JPL)
-    history.commit(MESSAGE, AT - timedelta(days=1))
-    return history.make(folder / "jenkins.git")
-
-
-def heads(repository: Path) -> dict[str, str]:
-    text = git(repository, "for-each-ref", "--format=%(refname:short) %(objectname)", "refs/heads")
-    return dict(line.split(" ", 1) for line in text.splitlines())  # type: ignore[misc]  # pairs
-
-
-def git(repository: Path, *words: str) -> str:
-    command = ["git", "-C", str(repository), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-class World:
-    """A bench with that repository, and with the procedure of a small release."""
-
-    def __init__(self, ci: CiBench, repository: Path) -> None:
-        self.ci = ci
-        self.repository = repository
-        ci.bench.world.registry.procedures.update({MINI.name: MINI, BACK.name: BACK})
-
-    def release(self, procedure: Procedure = MINI) -> None:
-        bench = self.ci.bench
-        with bench.world.lock:
-            person = bench.world.people.get("operator")
-            outcome = bench.engine.start(procedure, person, ROOM)
-            bench.journal.commit(outcome.changes)
-        bench.engine.wake(outcome.wake)
-        bench.settle()
-
-    def live(self, job: str) -> str:
-        return self.ci.server.definition(job)
-
-
-COMING = {TRIGGER: definition("BUILD_CONFIG", "NODE_LABEL"), MONITOR: definition("CONFIG_LIST", "EXTRA", timer=TIMER)}
+from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, definition
+from tests.fakes.jobs_bench import BACK, IN_GIT, SEED, World, git, heads, make_world, seed
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., World]]:
-    stack = ExitStack()
-
-    def build(
-        released: Mapping[str, str] = IN_GIT, coming: Mapping[str, str] = COMING, settings: JobsSettings | None = None
-    ) -> World:
-        repository = make_repository(tmp_path, released, coming)
-        git = GitRepositories({"jenkins": str(repository)}, tmp_path / "mirrors", "kcibot", "kcibot@example.org")
-        sections = {
-            ReleaseSettings: ReleaseSettings({"jenkins": Component()}),
-            JobsSettings: settings or JobsSettings(),
-        }
-        policies = {"definitions": SELF, "go": SELF, "definition-removal": GatePolicy()}
-        bench = ci_bench(tmp_path, git=git, sections=sections, policies=policies)
-        return World(stack.enter_context(bench), repository)
-
-    with stack:
-        yield build
+    with ExitStack() as stack:
+        yield partial(make_world, stack, tmp_path)
 
 
 # ---- alone -----------------------------------------------------------------------------------------------------
@@ -303,17 +205,6 @@ def test_a_rollback_writes_what_the_run_replaced_and_leaves_the_pause(make: Call
 
 
 # ---- by the seed job -------------------------------------------------------------------------------------------
-
-
-def seed(world: World) -> None:
-    """The seed job makes every job anew, and none of its definitions says disabled."""
-
-    def seeding(build: RunningBuild) -> Steps:
-        yield Sleep(45)
-        world.ci.jenkins.create_job(MONITOR, COMING[MONITOR])
-        return "SUCCESS"
-
-    world.ci.jenkins.create_job(SEED, "<project/>", seeding)
 
 
 def test_the_seed_job_is_run_and_what_it_enabled_is_disabled_again_and_said(make: Callable[..., World]) -> None:

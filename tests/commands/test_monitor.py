@@ -56,7 +56,8 @@ def test_it_says_what_it_cancelled_in_the_queue(ci: CiBench) -> None:
     ci.jenkins.trigger(MONITOR, {"CONFIG_LIST": "a"})
     ci.jenkins.trigger(MONITOR, {"CONFIG_LIST": "b"})
     run = ci.say("!monitor pause")
-    assert run.step("pause-monitor").text == f"{MONITOR} is disabled; that cancelled 2 builds in the queue"
+    text = run.step("pause-monitor").text
+    assert text == f"{MONITOR} is disabled; that cancelled 2 builds in the queue (for a and b)"
 
 
 def test_a_monitor_that_somebody_else_disabled_is_not_given_back_by_the_resume(ci: CiBench) -> None:
@@ -329,7 +330,7 @@ def test_a_start_that_fails_leaves_the_monitor_disabled(ci: CiBench) -> None:
 
 def test_a_copy_of_the_monitor_is_used_if_there_is_one_and_toggled_if_it_is_fresh(tmp_path: Path) -> None:
     with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(run_job="monitor-copy")}) as ci:
-        copy = ci.jenkins.create_job("monitor-copy", definition("CONFIG_LIST", timer=TIMER))
+        copy = ci.jenkins.create_job("monitor-copy", definition("CONFIG_LIST"))
         with ci.jenkins.loop.lock:
             copy.held = True
         ci.say("!monitor pause")

@@ -2,7 +2,15 @@
 
 import pytest
 
-from kcibot_commands.rules.job_definitions import differences, read_definition, timer_specs, with_disabled, with_timer
+from kcibot_commands.rules.job_definitions import (
+    content_of,
+    differences,
+    read_definition,
+    timer_specs,
+    with_disabled,
+    with_timer,
+)
+from kcibot_commands.rules.job_secrets import left_alone, refuse_hidden, secrets_in, with_secrets_of
 from kcibot_commands.rules.problem import RuleError
 
 SENT = """<?xml version='1.1' encoding='UTF-8'?>
@@ -32,7 +40,6 @@ LIVE = (
     .replace("deploys", "deploys\n\nnow")
     .replace("echo one\n", "echo one  \r\n")
     .replace("<trim>false</trim>", "<trim>true</trim>")
-    .replace("s3cret", "{AQAAABAAAAAQ}")
 )
 PIPELINE = """<?xml version='1.1' encoding='UTF-8'?>
 <flow-definition plugin="workflow-job@2.40">
@@ -80,7 +87,7 @@ def test_what_a_server_rewrites_is_no_difference():
 @pytest.mark.parametrize(
     ("old", "new", "lines"),
     [
-        ("<disabled>false", "<disabled>true", ("the job would be disabled",)),
+        ("<disabled>false", "<disabled>true", ("the job becomes disabled",)),
         (">0<", ">1<", ("parameter VERSION: String, default '0' becomes String, default '1'",)),
         (
             "<name>PUBLISH</name>",
@@ -145,10 +152,79 @@ def test_a_pipelines_timer_branch_and_bare_properties_are_seen():
 def test_no_secret_is_shown():
     assert "hunter2" not in read_definition(PIPELINE).canonical()
     assert "s3cret" not in read_definition(SENT).canonical()
-    assert differences(PIPELINE, PIPELINE.replace("hunter2", "hunter3")) == ()
+    assert "s3cret" not in repr(read_definition(SENT))
+    assert differences(PIPELINE, PIPELINE.replace("hunter2", "hunter3")) == ("authToken: a secret changes",)
+    assert differences(SENT, SENT.replace("s3cret", "other")) == ("parameter KEY: a secret changes",)
     assert differences(PIPELINE, PIPELINE.replace("<authToken>hunter2</authToken>", "")) == (
         "authToken: (secret) becomes unset",
     )
+
+
+def test_what_a_new_job_brings_is_told_without_its_secrets():
+    lines = content_of(SENT)
+    assert "parameter VERSION added (String, default '0')" in lines
+    assert "parameter KEY added (Password, default '(secret)')" in lines
+    assert "trigger added: hudson.triggers.TimerTrigger spec=H 3 * * *" in lines
+    assert content_of("<project/>") == ()
+
+
+# ---- secrets ---------------------------------------------------------------------------------------------------
+
+HOOK = "<triggers><a.Push><secretToken>{}</secretToken><useToken>{}</useToken></a.Push></triggers>"
+
+
+def test_secrets_are_found_by_their_places():
+    found = secrets_in(SENT.replace("<buildWrappers/>", HOOK.format("t0ken", "true") + "<x><password/></x>"))
+    assert [(one.name, one.value) for one in found] == [
+        ("parameter KEY", "s3cret"),
+        ("triggers/a.Push/secretToken", "t0ken"),
+        ("x/password", ""),
+    ]
+    assert "s3cret" not in repr(found)
+
+
+@pytest.mark.parametrize("head", ["", "\n ", "<?xml version='1.1' encoding='UTF-8'?>\n"])
+@pytest.mark.parametrize("git", ["<authToken>placeholder é</authToken>", "<authToken/>", "<authToken ></authToken>"])
+def test_secrets_of_the_live_definition_stay_and_nothing_else_does(head, git):
+    live = "<project><x>&#x1b;[1m é</x><authToken plugin='a>b'>r&amp;al</authToken></project>"
+    wanted = f"{head}<project><y>&#x1b;[1m é</y>{git}<z>1</z></project>"
+    whole = with_secrets_of(wanted, live)
+    assert read_definition(whole).secrets == {"authToken": "r&al"}
+    assert differences(whole, wanted.replace(git, "<authToken>r&amp;al</authToken>")) == ()
+    assert whole.startswith(f"{head}<project><y>&#x1b;[1m é</y><authToken")
+    assert left_alone(wanted, live) == ("authToken",)
+    assert with_secrets_of(whole, live) == whole
+
+
+def test_passwords_are_told_apart_by_their_parameters():
+    one = (
+        "<hudson.model.PasswordParameterDefinition><defaultValue>{1}</defaultValue><name>{0}</name>"
+        "</hudson.model.PasswordParameterDefinition>"
+    )
+    live = f"<project>{one.format('A', 'a-live')}{one.format('B', 'b-live')}</project>"
+    wanted = f"<project>{one.format('C', 'c-git')}{one.format('B', 'b-git')}{one.format('A', '')}</project>"
+    assert read_definition(with_secrets_of(wanted, live)).secrets == {
+        "parameter C": "c-git",
+        "parameter B": "b-live",
+        "parameter A": "a-live",
+    }
+
+
+def test_secrets_that_cannot_be_told_apart_or_seen_are_not_guessed():
+    two = "<project><a><token>{}</token></a><a><token>{}</token></a></project>"
+    assert with_secrets_of(two.format("x", "y"), two.format("x", "y")) == two.format("x", "y")
+    with pytest.raises(RuleError, match="which is which"):
+        with_secrets_of(two.format("y", "x"), two.format("x", "y"))
+    hidden = "<project><authToken>********</authToken></project>"
+    with pytest.raises(RuleError, match="may not configure"):
+        with_secrets_of(hidden, hidden)
+    with pytest.raises(RuleError, match="may not configure"):
+        refuse_hidden(hidden)
+
+
+def test_a_flag_that_is_called_after_a_secret_is_compared_as_a_setting():
+    live, wanted = (f"<project>{HOOK.format('t', flag)}</project>" for flag in ("false", "true"))
+    assert read_definition(with_secrets_of(wanted, live)).triggers == ("a.Push secretToken=(secret) useToken=true",)
 
 
 def test_control_characters_of_xml_1_1_are_read():

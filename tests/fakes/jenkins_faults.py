@@ -7,7 +7,7 @@ one request, one trouble, and how long it lasts. Each cell is played in a world 
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,8 +24,8 @@ from tests.fakes.ci_bench import CiBench, ci_bench
 from tests.fakes.jenkins_troubles import ALL_OVER, TROUBLES, Needs, Span, Trouble
 
 STORE = "kcibot.db"
-STRIDE, TURN = 37, 11
-"""Of a call every so many-th cell is always played, of the next call from so many cells further on."""
+TURN = 11
+"""Of every call one cell is always played, of the next call one so many cells further on."""
 MOST_MOVES = 40
 SHORTEST = timedelta(seconds=15)
 """In less, polls would be recorded that differ in nothing."""
@@ -186,44 +186,19 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A bug that is known: `among` says which cells it spoils, `example` names one of that scenario."""
-
-    reason: str
-    scenario: str
-    example: str
-    among: Callable[[Scenario, Cell], bool]
-
-
-def part(scenario: Scenario, known: Iterable[Known] = (), stride: int = STRIDE) -> tuple[Cell, ...]:
-    """One or two cells of every call, so that all troubles come round; without those that a known bug spoils."""
+def part(scenario: Scenario) -> tuple[Cell, ...]:
+    """One cell of every call, so that all troubles come round."""
     of_call: dict[Call, list[Cell]] = {}
     for cell in cells(scenario):
         of_call.setdefault(cell.call, []).append(cell)
-    chosen: list[Cell] = []
-    for call, found in of_call.items():
-        begin = (call.index * TURN + len(scenario.name)) % min(stride, len(found))
-        chosen += found[begin::stride]
-    return tuple(cell for cell in chosen if not any(bug.among(scenario, cell) for bug in known))
+    turned = len(scenario.name)
+    return tuple(found[(call.index * TURN + turned) % len(found)] for call, found in of_call.items())
 
 
-def example(known: Known, scenarios: Iterable[Scenario]) -> tuple[Scenario, Cell]:
-    """The one cell that shows the bug."""
-    scenario = next(one for one in scenarios if one.name == known.scenario)
-    cell = next(one for one in cells(scenario) if str(one) == known.example)
-    assert known.among(scenario, cell)
-    return scenario, cell
-
-
-def of_wrong_types(_scenario: Scenario, cell: Cell) -> bool:
-    """Those that Python takes for right ones."""
-    return cell.trouble.name.startswith(("booleans", "words"))
-
-
-def of_the_crumb(_scenario: Scenario, cell: Cell) -> bool:
-    """An empty answer means that Jenkins wants none."""
-    return cell.call.asked.startswith("GET /crumbIssuer") and cell.trouble.name != "empty"
+def cell_of(scenario: Scenario, name: str) -> Cell:
+    """The cell with that name."""
+    (found,) = (cell for cell in cells(scenario) if str(cell) == name)
+    return found
 
 
 def only_if_asked_for(config: pytest.Config) -> None:

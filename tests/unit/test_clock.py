@@ -8,6 +8,7 @@ from pytest_mock import MockerFixture
 
 from kcibot.core import clock as module
 from kcibot.core.clock import SystemClock
+from kcibot.core.procedure import Context, Done, Step, Wait
 from kcibot.core.run import RunState
 from kcibot.sandbox.clock import SandboxClock
 from tests.fakes.bench import HandClock
@@ -50,6 +51,21 @@ def test_a_jump_of_the_clock_does_not_lengthen_the_waits_that_begin_after_it(tmp
     room.say("operator", "!go")
     room.tick(timedelta(minutes=59))
     assert room.run().state is RunState.WAITING
+    room.tick(timedelta(minutes=1))
+    assert room.run().state is RunState.SUCCEEDED
+
+
+def test_a_step_that_goes_by_the_other_clock_is_not_entered_all_the_time(tmp_path: Path) -> None:
+    times = []
+
+    def run(context: Context) -> Done[None] | Wait:
+        times.append(context.clock.now())
+        return Wait(context.clock.cautious_now() + timedelta(hours=1), "waiting") if len(times) == 1 else Done("", None)
+
+    room = toy_bench(tmp_path, Step("wait", "Wait", run, type(None)), clock=JumpedClock())
+    room.say("operator", "!go")
+    room.tick(timedelta(minutes=59))
+    assert len(times) == 1
     room.tick(timedelta(minutes=1))
     assert room.run().state is RunState.SUCCEEDED
 

@@ -1,32 +1,16 @@
-"""Whatever goes wrong in a request around a run of the monitor: it runs once, and is not left enabled in silence."""
+"""Runs of the monitor that requests go wrong in: it runs once, and is not left enabled in silence."""
 
 import re
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from kcibot.core.run import BROKEN, RunState, StepState
 from kcibot.core.watching import Watching
-from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import succeed_after
 from kcibot_commands.monitor_flags import MonitorSettings
-from tests.fakes.ci_bench import MONITOR, TIMER, CiBench, ci_bench, definition
-from tests.fakes.jenkins_faults import (
-    Cell,
-    Known,
-    Scenario,
-    cells,
-    example,
-    of_the_crumb,
-    of_wrong_types,
-    only_if_asked_for,
-    part,
-)
+from tests.fakes.ci_bench import MONITOR, CiBench, definition
+from tests.fakes.jenkins_faults import Scenario
 from tests.fakes.jenkins_paused import pause, pause_freestyle, texts, unfinished
-from tests.fakes.jenkins_play import play
-from tests.fakes.jenkins_troubles import Span
 from tests.fakes.jenkins_truth import disable, is_disabled, results, truth
 
 HOURS = 9 * 3600
@@ -37,7 +21,7 @@ COPY = "monitor-copy"
 
 
 def pause_with_a_fresh_copy(ci: CiBench) -> None:
-    copy = ci.jenkins.create_job(COPY, definition("CONFIG_LIST", timer=TIMER))
+    copy = ci.jenkins.create_job(COPY, definition("CONFIG_LIST"))
     with truth(ci):
         copy.held = True
     pause(ci)
@@ -116,7 +100,7 @@ def false_alarm(ci: CiBench) -> Iterator[str]:
 
 WATCH = partial(Scenario, begin=watch, move=watch, over=lambda _ci: False, moves=0, most=2, silent=True)
 
-SCENARIOS = (
+RUNS = (
     RUN("run", prepare=pause, lies=false_run, missing=not_run),
     RUN(
         "run of a fresh copy",
@@ -129,68 +113,3 @@ SCENARIOS = (
     WATCH("a paused monitor that came back", prepare=pause_and_enable, missing=not_asked, over=asked),
     WATCH("a paused monitor", prepare=pause_freestyle, missing=false_alarm, lies=false_alarm),
 )
-
-
-# ---- the matrix ------------------------------------------------------------------------------------------------
-
-
-def of_a_monitor_left_enabled(scenario: Scenario, cell: Cell) -> bool:
-    return scenario.name == "run" and cell.span is not Span.ONCE
-
-
-KNOWN = (
-    Known(
-        "null is taken for false: jenkins_parse.job_state does not insist on a boolean",
-        "a paused monitor",
-        "GET /job/kernel-tree-monitor/api/json (1) booleans as null, once",
-        of_wrong_types,
-    ),
-    Known(
-        "that no crumb came is said without what Jenkins did: jenkins_http.Connection._crumb",
-        "run of a fresh copy",
-        "GET /crumbIssuer/api/json (1) 503, for good",
-        of_the_crumb,
-    ),
-    Known(
-        "a run that stands still leaves the monitor enabled and does not say so: monitor_run._started",
-        "run",
-        "GET /job/kernel-tree-monitor/api/json (3) 502, for good",
-        of_a_monitor_left_enabled,
-    ),
-)
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_it_runs_once_and_nothing_is_said_that_is_not_so(scenario: Scenario) -> None:
-    assert [wrong for cell in part(scenario, KNOWN) for wrong in play(scenario, cell)] == []
-
-
-@pytest.mark.parametrize(
-    "known", [pytest.param(bug, marks=pytest.mark.xfail(strict=True, reason=bug.reason)) for bug in KNOWN]
-)
-def test_what_is_known_to_be_wrong(known: Known) -> None:
-    assert play(*example(known, SCENARIOS)) == []
-
-
-@pytest.mark.xfail(strict=True, reason="watch.watch_flag says so of what we opened and could not close")
-def test_what_we_enabled_ourselves_is_not_said_to_be_somebody_elses(tmp_path: Path) -> None:
-    with ci_bench(tmp_path) as ci:
-        pause(ci)
-        ci.jenkins.faults.add(Fault(FaultKind.STATUS, f"GET /job/{MONITOR}/api", times=99, skip=2))
-        ci.say("!monitor run kernelci")
-        run = ci.tick_until_ended()
-        assert run.state is RunState.FAILED
-        assert not is_disabled(ci, MONITOR)
-        ci.jenkins.faults.clear()
-        ci.forward(minutes=11)
-        Watching(ci.bench.world).tick()
-        assert asked(ci)
-        assert "I did not enable it" not in ci.said()
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_the_whole_matrix(scenario: Scenario, pytestconfig: pytest.Config) -> None:
-    only_if_asked_for(pytestconfig)
-    assert [wrong for cell in cells(scenario) for wrong in play(scenario, cell)] == []

@@ -1,27 +1,14 @@
-"""Whatever goes wrong in a request about the monitor: its flag is never said to be what it was not seen to be."""
+"""Pauses that requests go wrong in: a flag is never said to be what it was not seen to be."""
 
 from collections.abc import Iterator
 from functools import partial
-
-import pytest
 
 from kcibot.core.run import StepState
 from kcibot.sandbox.jenkins import succeed_after
 from kcibot_commands.monitor_flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, CiBench
-from tests.fakes.jenkins_faults import (
-    Cell,
-    Known,
-    Scenario,
-    cells,
-    example,
-    of_the_crumb,
-    of_wrong_types,
-    only_if_asked_for,
-    part,
-)
+from tests.fakes.jenkins_faults import Scenario
 from tests.fakes.jenkins_paused import DONE, pause, pause_freestyle, paused, states, texts, unfinished
-from tests.fakes.jenkins_play import play
 from tests.fakes.jenkins_troubles import WRONG_TYPES
 from tests.fakes.jenkins_truth import is_disabled, results, truth
 
@@ -103,7 +90,7 @@ def false_flags(ci: CiBench) -> Iterator[str]:
 RESUME = partial(Scenario, begin=lambda ci: ci.say("!monitor resume"), missing=not_resumed, lies=false_resume)
 
 
-SCENARIOS = (
+PAUSES = (
     PAUSE("pause", prepare=busy),
     PAUSE("pause of freestyle jobs", prepare=busy_freestyle, troubles=WRONG_TYPES),
     RESUME("resume", prepare=pause),
@@ -117,68 +104,3 @@ SCENARIOS = (
         sections={MonitorSettings: MonitorSettings(cron=CRON)},
     ),
 )
-
-
-# ---- the matrix ------------------------------------------------------------------------------------------------
-
-
-def of_an_empty_item(_scenario: Scenario, cell: Cell) -> bool:
-    return "/queue/item/" in cell.call.asked and cell.trouble.name == "object without anything"
-
-
-def of_a_definition(_scenario: Scenario, cell: Cell) -> bool:
-    return cell.call.asked.startswith("POST") and "config.xml" in cell.call.asked and cell.trouble.name == "html"
-
-
-KNOWN = (
-    Known(
-        'the word "false" is taken for true: jenkins_parse.job_state does not insist on a boolean',
-        "pause of freestyle jobs",
-        "GET /job/kernel-tree-monitor/api/json (1) booleans as words, for good",
-        of_wrong_types,
-    ),
-    Known(
-        "an answer without anything is taken for an item that waits: jenkins_parse.item_state",
-        "pause",
-        "GET /queue/item/2/api/json (1) object without anything, once",
-        of_an_empty_item,
-    ),
-    Known(
-        "a crumb that is no text ends as an unexpected error: jenkins_http.Connection._crumb",
-        "pause",
-        "GET /crumbIssuer/api/json (1) words as null, once",
-        of_the_crumb,
-    ),
-    Known(
-        "that no crumb came is said without what Jenkins did: jenkins_http.Connection._crumb",
-        "pause",
-        "GET /crumbIssuer/api/json (1) 503, for good",
-        of_the_crumb,
-    ),
-    Known(
-        "a web page that answers a new definition is taken for Jenkins' own answer: jenkins.JenkinsServer.define",
-        "resume after a lost timer",
-        "POST /job/kernel-tree-monitor/config.xml (1) html, once",
-        of_a_definition,
-    ),
-)
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_flag_is_never_said_to_be_what_it_is_not_and_nothing_is_left_alone(scenario: Scenario) -> None:
-    assert [wrong for cell in part(scenario, KNOWN) for wrong in play(scenario, cell)] == []
-
-
-@pytest.mark.parametrize(
-    "known", [pytest.param(bug, marks=pytest.mark.xfail(strict=True, reason=bug.reason)) for bug in KNOWN]
-)
-def test_what_is_known_to_be_wrong(known: Known) -> None:
-    assert play(*example(known, SCENARIOS)) == []
-
-
-@pytest.mark.chaos
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_the_whole_matrix(scenario: Scenario, pytestconfig: pytest.Config) -> None:
-    only_if_asked_for(pytestconfig)
-    assert [wrong for cell in cells(scenario) for wrong in play(scenario, cell)] == []
