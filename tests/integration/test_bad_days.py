@@ -107,7 +107,7 @@ def test_a_jenkins_that_cannot_be_seen_is_never_drained(tmp_path: Path) -> None:
         assert day.disabled()
         for kind in (FaultKind.HTML, FaultKind.TRUNCATED, FaultKind.HANG, FaultKind.RESET_BEFORE, FaultKind.STATUS):
             faults.add(Fault(kind, times=1000, status=503))
-            day.until(lambda: "not answer" in day.line("Jenkins drained"))
+            day.until(lambda: "cannot be seen" in day.line("Jenkins drained"))
             assert not day.saying("Jenkins is drained")
             faults.clear()
             day.until(lambda: "kernel-build-trigger" in day.line("Jenkins drained"))

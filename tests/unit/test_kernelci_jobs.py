@@ -23,6 +23,7 @@ class Memory:
         self.kernels: dict[tuple[str, str], str] = {}
         self.done: list[Revision] = []
         self.tests: list[tuple[str, str, str]] = []
+        self.submitted: list[tuple[str, str, timedelta]] = []
         self.files: dict[str, bytes] = {}
         self.definitions_commit = "1" * 40
 
@@ -55,6 +56,9 @@ class Memory:
 
     def post_tests(self, revision: Revision, lab: str, device: str, plan: str, passed: int, failed: int) -> None:
         self.tests.append((lab, device, plan))
+
+    def submit(self, lab: str, device: str, description: str, runs: timedelta) -> None:
+        self.submitted.append((lab, device, runs))
 
     def upload(self, path: str, content: bytes) -> None:
         self.files[path] = content
@@ -115,6 +119,7 @@ def test_a_pipe_cleaner_builds_two_hundred_kernels_and_succeeds_with_failed_ones
     assert len(runs(jobs, kci.TEST_RUNNER)) == 200 - len(failed)
     assert memory.done == [Revision("kernelci", "kernelci.org", "v5.15-aaaa")]
     assert {device for _, device, _ in memory.tests} >= {"rk3288-veyron-jaq", "odroid-xu3"}
+    assert {device for _, device, _ in memory.submitted} == {device for _, device, _ in memory.tests}
 
 
 def test_the_same_kernels_fail_in_every_run(jobs: KernelciJobs, clock: SandboxClock, memory: Memory) -> None:
