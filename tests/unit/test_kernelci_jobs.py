@@ -12,6 +12,7 @@ from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
 from kcibot.sandbox.jenkins.model import Run
 from kcibot.sandbox.kernelci_jobs import KernelciJobs, Settings
+from tests.fakes.bench import BEGINS
 
 
 class Memory:
@@ -69,7 +70,7 @@ SETTINGS = Settings(failure_rate=0.05, rootfs_failures=frozenset({("buster-igt",
 
 @pytest.fixture
 def clock(tmp_path: Path) -> SandboxClock:
-    return SandboxClock.create(tmp_path / "clock.json")
+    return SandboxClock.create(tmp_path / "clock.json", begins=BEGINS)
 
 
 @pytest.fixture

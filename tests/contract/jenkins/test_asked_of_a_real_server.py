@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -44,6 +46,10 @@ def server(tmp_path: Path) -> Iterator[JenkinsStandIn]:
         jenkins.create_job("waiting", "<project><quietPeriod>1000</quietPeriod></project>")
         jenkins.trigger("theirs", {})
         jenkins.trigger("waiting", {})
+        deadline = time.monotonic() + 20
+        while not jenkins.world.jobs.find("theirs").running:  # type: ignore[union-attr]  # made above
+            assert time.monotonic() < deadline, "the build did not start"
+            threading.Event().wait(0.02)
         yield jenkins
 
 
