@@ -11,6 +11,7 @@ from kcibot.sdk import (
     Done,
     KcibotError,
     Level,
+    NotFound,
     Notice,
     PermanentError,
     Procedure,
@@ -24,6 +25,7 @@ from kcibot.sdk import (
 )
 from kcibot_commands.durations import measure, usual
 from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor_run import copy_problem
 from kcibot_commands.notify import Event, forget_once, to_mention
 from kcibot_commands.rules import burn_down
 from kcibot_commands.rules import drain_holders as holders_of
@@ -124,6 +126,13 @@ def wait_for_drain(context: Context) -> Done[Drained] | Wait:
         return _unseen(context, settings, state, error)
     _say_unknown(context, rule, jobs, verdict, state)
     state = _measured(context, _after(context, state, verdict), verdict)
+    if verdict.quiet:
+        try:
+            problem = _open_copy(context)
+        except TransientError as error:
+            return _unseen(context, settings, state, error)
+        if problem:
+            return _not_closed(context, settings, state, problem)
     if verdict.finding is Finding.DRAINED:
         return _drained(context, state, verdict, len(jobs))
     if verdict.quiet:
@@ -135,6 +144,22 @@ def _to_confirm(context: Context, rule: Rule, state: Watching, quiet: Quiet) -> 
     text = f"nothing runs or is queued since {quiet.at:%H:%M:%S} UTC; I look again before I believe it"
     left = quiet.at + rule.quiet_for - context.clock.cautious_now()
     return Wait(context.clock.now() + left, text, dump(state))
+
+
+def _open_copy(context: Context) -> str:
+    """Why the configured copy of the monitor may start new work by itself; empty if it cannot, or there is none."""
+    job = context.settings(MonitorSettings).run_job
+    try:
+        harmless = not job or context.ports.ci.job(job).disabled
+    except NotFound:
+        harmless = True
+    return "" if harmless else copy_problem(context)
+
+
+def _not_closed(context: Context, settings: DrainSettings, state: Watching, problem: str) -> Wait:
+    """What can start at any moment is no drain, however quiet it is; the proof begins anew."""
+    _in_time(context, settings, state, problem, context.clock.cautious_now())
+    return Wait(context.clock.now() + settings.interval, problem, dump(replace(state, quiet=None)))
 
 
 def _held(context: Context, settings: DrainSettings, state: Watching, verdict: Verdict) -> Wait:

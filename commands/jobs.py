@@ -54,7 +54,7 @@ from kcibot_commands.jobs_seed import (
     seed_overview,
     seeded,
 )
-from kcibot_commands.jobs_write import Seen, live_or_none, put, seen, write
+from kcibot_commands.jobs_write import Seen, live_or_none, put, seen, seen_before, write
 from kcibot_commands.plan import SHORT, plan
 from kcibot_commands.production import (
     open_production,
@@ -179,14 +179,7 @@ def write_back(context: Context, job: str, xml: str) -> None:
     """Write an old definition as it was kept, with the flag that the job has now if it is the pause's."""
     with about(job):
         refuse_hidden(xml)
-    kept = context.keep(f"{job} before", lambda: _seen_now(context, job))
-    before = Seen(str(kept[0]), bool(kept[1]))
-    put(context, job, partial(with_flag_of_the_pause, context, job, xml), before)
-
-
-def _seen_now(context: Context, job: str) -> list[object]:
-    now = seen(job, live_or_none(context.ports.ci, job))
-    return [now.meaning, now.disabled]
+    put(context, job, partial(with_flag_of_the_pause, context, job, xml), seen_before(context, job))
 
 
 apply_job_definitions = Step(

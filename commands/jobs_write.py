@@ -50,6 +50,17 @@ def live_or_none(ci: CiServer, job: str) -> str:
         return ""
 
 
+def seen_before(context: Context, job: str) -> Seen:
+    """What it is when the step first asks, the same after a restart."""
+
+    def look() -> list[object]:
+        now = seen(job, live_or_none(context.ports.ci, job))
+        return [now.meaning, now.disabled]
+
+    meaning, disabled = context.keep(f"{job} before", look)
+    return Seen(str(meaning), bool(disabled))
+
+
 def write(context: Context, job: str, wanted: str, live: str) -> None:
     """Write one definition in place of `live`, and see that Jenkins understood it so; live secrets stay."""
     put(context, job, lambda now: _with_secrets(job, wanted, now), seen(job, live))

@@ -1,11 +1,11 @@
 """A restart of Jenkins loses the timer of a pipeline job: put the configured one back, after people said so."""
 
-from kcibot.sdk import Context, Done, GateRequest, Needed, PermanentError, Preview, Step, listed
-from kcibot_commands.jobs import write
+from kcibot.sdk import Context, Done, GateRequest, Needed, Preview, Step, listed
+from kcibot_commands.jobs_compare import about
+from kcibot_commands.jobs_write import put, seen_before
 from kcibot_commands.monitor import resume_monitor
 from kcibot_commands.monitor_flags import MonitorSettings, cron_problem
 from kcibot_commands.rules.job_definitions import timer_specs, with_timer
-from kcibot_commands.rules.problem import RuleError
 
 
 def restore_needed(context: Context) -> Needed:
@@ -19,7 +19,8 @@ def restore_needed(context: Context) -> Needed:
 
 def restore_asks(context: Context) -> GateRequest:
     settings = context.settings(MonitorSettings)
-    now = timer_specs(_live(context))
+    with about(settings.job):
+        now = timer_specs(_live(context))
     facts = {"job": settings.job, "timer": settings.cron, "instead of": list(now)}
     line = f"{settings.job}: timer {settings.cron}, instead of {listed(list(now)) or 'none'}"
     return GateRequest("timer", "Restore the monitor's timer", Preview(facts, (line,)))
@@ -28,11 +29,14 @@ def restore_asks(context: Context) -> GateRequest:
 def restore(context: Context) -> Done[str]:
     """Write the definition that is live, with the timer in it and nothing else changed, and see that it is there."""
     settings = context.settings(MonitorSettings)
-    live = context.keep("definition", lambda: _live(context))
-    try:
-        write(context, settings.job, with_timer(live, settings.cron), live)
-    except RuleError as error:
-        raise PermanentError(f"{settings.job}: {error}") from error
+    before = seen_before(context, settings.job)
+
+    def wanted(now: str) -> str:
+        """Made of what is live at the moment of writing: a text that was stored has lost the bot's secrets."""
+        with about(settings.job):
+            return with_timer(now, settings.cron)
+
+    put(context, settings.job, wanted, before)
     return Done(f"{settings.job} starts by {settings.cron} again", settings.cron)
 
 

@@ -16,7 +16,8 @@ from kcibot.sandbox.http import Fault, FaultKind, Request, Response
 from kcibot.sandbox.jenkins import succeed_after
 from kcibot.services.jenkins import _xml_problem
 from kcibot_commands.durations import described
-from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, CiBench, ci_bench
+from kcibot_commands.monitor_flags import MonitorSettings
+from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, ci_bench, definition
 
 Answer = dict[str, Any]
 LENGTHS = ("content-encoding", "content-length")
@@ -278,3 +279,34 @@ def test_the_usual_duration_is_that_of_builds_that_succeed(ci: CiBench) -> None:
     builds = [Measured("build", "one", str(number), now, seconds, end) for number, (seconds, end) in enumerate(ends)]
     assert described("one", builds) == "one: usually 20 min; 5 builds seen to end, 1 failed"
     assert described("one", builds[2:3]) == "one: none succeeded; 1 build seen to end, 1 failed"
+
+
+# ---- a copy of the monitor -------------------------------------------------------------------------------------
+
+
+def test_an_enabled_copy_of_the_monitor_with_a_timer_of_its_own_is_no_drain(tmp_path: Path) -> None:
+    with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(run_job="copy")}) as ci:
+        ci.jenkins.create_job("copy", definition("CONFIG_LIST", timer=TIMER))
+        ci.server.disable(MONITOR)
+        ci.say("!drain wait")
+        for _ in range(4):
+            ci.bench.tick(timedelta(seconds=30))
+        assert ci.newest().state is RunState.WAITING
+        assert "copy has a timer of its own" in ci.newest().step("drain").text
+        ci.server.disable("copy")
+        assert ci.tick_until_ended().state is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("path", ["GET /job/copy/api/json", "GET /job/copy/config.xml"])
+def test_a_copy_that_cannot_be_seen_is_not_taken_for_harmless(tmp_path: Path, path: str) -> None:
+    with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(run_job="copy")}) as ci:
+        ci.jenkins.create_job("copy", definition("CONFIG_LIST"))
+        ci.server.disable(MONITOR)
+        ci.jenkins.faults.add(Fault(FaultKind.STATUS, path, times=999, status=503))
+        ci.say("!drain wait")
+        for _ in range(4):
+            ci.bench.tick(timedelta(minutes=1))
+        assert ci.newest().state is RunState.WAITING
+        assert "is not known" in ci.newest().step("drain").text
+        ci.jenkins.faults.clear()
+        assert ci.tick_until_ended(timedelta(minutes=1)).state is RunState.SUCCEEDED
