@@ -1,6 +1,6 @@
 """Restarting Jenkins: only when nothing runs, seen to be back by its session, and looked over afterwards."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -8,6 +8,7 @@ from typing import ClassVar
 from kcibot.sdk import (
     Call,
     Change,
+    CiServer,
     Context,
     Done,
     Forget,
@@ -16,6 +17,7 @@ from kcibot.sdk import (
     KcibotError,
     Level,
     Needed,
+    NotFound,
     NotHappened,
     Notice,
     Outcome,
@@ -31,6 +33,7 @@ from kcibot.sdk import (
     Watch,
     Watcher,
     command,
+    listed,
     span,
 )
 from kcibot_commands.drain import drain
@@ -38,6 +41,8 @@ from kcibot_commands.monitor_flags import MonitorSettings, cron_problem
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules import drain_holders as holders_of
 from kcibot_commands.rules.drain_holders import HolderKind
+from kcibot_commands.rules.job_definitions import timer_specs
+from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.starts import NotYet
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -115,10 +120,19 @@ def restart(context: Context) -> Done[Restarted] | Wait:
 
 
 def _state(context: Context) -> dict[str, object]:
-    """What has to be the same afterwards. Looked at together, or not at all."""
+    """What has to be the same afterwards: one request for the flags, and one for the timers of each job."""
     ci = context.ports.ci
-    disabled = sorted(name for name, job in ci.jobs().items() if job.disabled)
-    return {"session": ci.session(), "disabled": disabled}
+    jobs = ci.jobs()
+    disabled = sorted(name for name, job in jobs.items() if job.disabled)
+    return {"session": ci.session(), "disabled": disabled, "timers": {job: _timers(ci, job) for job in sorted(jobs)}}
+
+
+def _timers(ci: CiServer, job: str) -> list[str] | None:
+    """The cron lines of its definition; None if that cannot be read."""
+    try:
+        return list(timer_specs(ci.definition(job)))
+    except (RuleError, NotFound):
+        return None
 
 
 def _asked_at(context: Context) -> datetime:
@@ -170,13 +184,11 @@ def _still_runs(context: Context, now: datetime) -> str:
 def _until_back(context: Context, session: str, asked: datetime) -> dict[str, object]:
     """What is there after the restart; raises NotYet until then. Any trouble meanwhile is part of restarting."""
     try:
-        state = _state(context)
-    except TransientError as error:
-        state, why = {"session": session}, str(error)
-    else:
+        if context.ports.ci.session() != session:
+            return _state(context)
         why = "It still answers as before."
-    if state["session"] != session:
-        return state
+    except TransientError as error:
+        why = str(error)
     raise _not_back(context, asked, why)
 
 
@@ -189,12 +201,26 @@ def _not_back(context: Context, asked: datetime, why: str) -> NotYet | Permanent
 
 
 def _problems(context: Context, before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, ...]:
-    """Flags that changed, and a timer that got lost."""
+    """Flags that changed, and timers that got lost."""
     was, now = _names(before["disabled"]), _names(after["disabled"])
     problems = [f"{job} was disabled and is enabled now" for job in sorted(was - now)]
     problems += [f"{job} was enabled and is disabled now" for job in sorted(now - was)]
-    cron = cron_problem(context.ports.ci.definition(context.settings(MonitorSettings).job), context)
-    return (*problems, *([cron] if cron else []))
+    monitor = context.settings(MonitorSettings).job
+    cron = cron_problem(context.ports.ci.definition(monitor), context)
+    return (*problems, *([cron] if cron else []), *_lost_timers(before.get("timers"), after["timers"], monitor))
+
+
+def _lost_timers(before: object, after: object, monitor: str) -> Iterator[str]:
+    """What other jobs than the monitor no longer start by; a definition that cannot be read may have lost its own."""
+    was, now = (value if isinstance(value, dict) else {} for value in (before, after))
+    for job, specs in was.items():
+        left = now.get(job)
+        if job == monitor or not specs:
+            continue
+        if left is None:
+            yield f"{job} had the timer {listed(specs)}, and its definition cannot be read now"
+        elif lost := [spec for spec in specs if spec not in left]:
+            yield f"{job} has lost the timer {listed(lost)}: !jobs diff shows whether Git has it"
 
 
 def _names(value: object) -> frozenset[str]:

@@ -1,12 +1,15 @@
 """Starting one build on Jenkins as an effect, and following it from its queue item to its end.
 
 A start whose answer was lost is settled by looking for a build or a queue item with our parameters that was not there
-before. A start that came to nothing for certain (cancelled, lost by Jenkins) is given up: trying again starts anew.
+before. A job with a parameter for a mark of ours gets one that no other start has: then nothing that others start can
+be taken for it, nor be merged with it in the queue. A start that came to nothing for certain (cancelled, lost by
+Jenkins) is given up: trying again starts anew.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import ClassVar
 
 from kcibot.sdk import (
     Build,
@@ -30,6 +33,14 @@ SOON = timedelta(seconds=2)
 NEWEST = 50
 
 
+@dataclass(frozen=True)
+class StartSettings:
+    """How a start is told from those of others: `marker` is the string parameter that jobs may have for that."""
+
+    section: ClassVar[str] = "starts"
+    marker: str = "KCIBOT"
+
+
 class NotYet(Exception):
     """Raised inside `Context.keep` by a look that has found nothing to keep yet."""
 
@@ -44,7 +55,7 @@ class Start:
 
     `equal` are those of them with the same parameters: Jenkins answers a start like theirs with one of these.
     `attempt` counts those that were given up. `disabled`: the job was disabled before, and is enabled for the start
-    only; who calls must disable it again.
+    only; who calls must disable it again. `mark` is sent with `parameters`; it is empty if the job takes none.
     """
 
     job: str
@@ -54,6 +65,11 @@ class Start:
     queued: tuple[int, ...]
     disabled: bool
     equal: tuple[int, ...] = ()
+    mark: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sent(self) -> Mapping[str, str]:
+        return {**self.parameters, **self.mark}
 
     @property
     def name(self) -> str:
@@ -63,7 +79,7 @@ class Start:
         return f"{self.job}{f' with {given}' if given else ''}{again}"
 
     def fits(self, parameters: Mapping[str, str]) -> bool:
-        return _fits(self.parameters, parameters)
+        return _fits(self.sent, parameters)
 
 
 def _fits(wanted: Mapping[str, str], given: Mapping[str, str]) -> bool:
@@ -74,14 +90,16 @@ def prepared(context: Context, job: str, parameters: Mapping[str, str]) -> Start
     """What is there before the start, looked at once and kept."""
     ci = context.ports.ci
     attempt = _attempt(context, job, parameters)
+    name = digest({"job": job, "parameters": dict(parameters)})[:12]
 
     def look() -> dict[str, object]:
+        mark = _mark(context, job, f"{name} {attempt}")
         state = ci.job(job)
         items = [item for item in ci.look().queued if item.job == job]
-        queued, equal = [i.item_id for i in items], [i.item_id for i in items if _fits(parameters, i.parameters)]
-        return {"first": state.next_build, "disabled": state.disabled, "queued": queued, "equal": equal}
+        queued = [i.item_id for i in items]
+        equal = [i.item_id for i in items if _fits({**parameters, **mark}, i.parameters)]
+        return {"first": state.next_build, "disabled": state.disabled, "queued": queued, "equal": equal, "mark": mark}
 
-    name = digest({"job": job, "parameters": dict(parameters)})[:12]
     before = context.keep(f"before the start of {job} {name} {attempt}", look)
     return Start(
         job,
@@ -91,7 +109,22 @@ def prepared(context: Context, job: str, parameters: Mapping[str, str]) -> Start
         _ids(before.get("queued")),
         bool(before["disabled"]),
         _ids(before.get("equal")),
+        _words(before.get("mark")),
     )
+
+
+def _mark(context: Context, job: str, start: str) -> dict[str, str]:
+    """Of this run and start alone, also when another database counts its runs from 1 again."""
+    marker = context.settings(StartSettings).marker
+    if not marker or marker not in context.ports.ci.parameters(job):
+        return {}
+    run = context.run
+    own = digest({"run": run.id, "began": run.created_at.isoformat(), "start": start})
+    return {marker: f"run {run.id}, {own[:12]}"}
+
+
+def _words(value: object) -> Mapping[str, str]:
+    return value if isinstance(value, dict) else {}
 
 
 def _ids(value: object) -> tuple[int, ...]:
@@ -106,7 +139,7 @@ def start(context: Context, one: Start) -> int:
         try:
             if one.disabled:
                 ci.enable(one.job)
-            return ci.trigger(one.job, one.parameters)
+            return ci.trigger(one.job, one.sent)
         except KcibotError as error:
             if one.disabled:
                 _disable_after(ci, one.job, error)

@@ -65,6 +65,11 @@ class JenkinsServer:
         with _understood(f"job {name}"):
             return parse.job_state(data)
 
+    def parameters(self, job: str) -> frozenset[str]:
+        data, _ = self._connection.look(parse.job_path(job), f"job {job}", parse.PARAMETERS_TREE)
+        with _understood(f"job {job}"):
+            return parse.parameter_names(data)
+
     def item(self, item_id: int) -> ItemState:
         """FORGOTTEN is said of a healthy server only."""
         try:
@@ -125,9 +130,7 @@ class JenkinsServer:
         Parameters go in the body, so that they are in no access log.
         """
         what = f"the start of {name}"
-        data, _ = self._connection.look(parse.job_path(name), f"job {name}", parse.PARAMETERS_TREE)
-        with _understood(f"job {name}"):
-            known = parse.parameter_names(data)
+        known = self.parameters(name)
         if unknown := sorted(set(parameters) - known):
             raise PermanentError(f"Jenkins job {name} has no parameter {', '.join(unknown)}; it was not started.")
         action = "buildWithParameters" if known else "build"

@@ -11,7 +11,7 @@ from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Steps, succeed_after
 from kcibot_commands.drain import DrainSettings
-from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, CiBench, ci_bench, definition
+from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, CiBench, busy, ci_bench, definition
 
 
 @pytest.fixture
@@ -19,13 +19,6 @@ def ci(tmp_path: Path) -> Iterator[CiBench]:
     with ci_bench(tmp_path) as bench:
         bench.server.disable(MONITOR)
         yield bench
-
-
-def busy(ci: CiBench, seconds: float = 600, job: str = TRIGGER) -> None:
-    """A build that runs for so long, begun now."""
-    ci.jenkins.behave(job, succeed_after(seconds))
-    ci.jenkins.trigger(job, {})
-    ci.forward(seconds=11)
 
 
 def step_text(ci: CiBench) -> str:

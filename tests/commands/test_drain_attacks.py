@@ -13,11 +13,10 @@ from kcibot.core.notice import Level, Notice
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import NotFound, TransientError
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response
-from kcibot.sandbox.jenkins import succeed_after
 from kcibot.services.jenkins import _xml_problem
 from kcibot_commands.durations import described
 from kcibot_commands.monitor_flags import MonitorSettings
-from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, ci_bench, definition
+from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, busy, ci_bench, definition
 
 Answer = dict[str, Any]
 LENGTHS = ("content-encoding", "content-length")
@@ -28,12 +27,6 @@ def ci(tmp_path: Path) -> Iterator[CiBench]:
     with ci_bench(tmp_path) as bench:
         bench.server.disable(MONITOR)
         yield bench
-
-
-def busy(ci: CiBench, seconds: float = 6000, job: str = TRIGGER) -> None:
-    ci.jenkins.behave(job, succeed_after(seconds))
-    ci.jenkins.trigger(job, {})
-    ci.forward(seconds=11)
 
 
 def step_text(ci: CiBench) -> str:
@@ -107,7 +100,7 @@ def with_idle(answer: Answer, value: object) -> Answer:
 def test_executors_of_a_wrong_type_are_not_idle(
     ci: CiBench, monkeypatch: pytest.MonkeyPatch, change: Callable[[Answer], Answer]
 ) -> None:
-    busy(ci)
+    busy(ci, 6000)
     spoil(ci, monkeypatch, "/computer/api/json", change)
     never_drained(ci)
 
@@ -148,7 +141,7 @@ def test_a_wait_after_a_timeout_really_waits(ci: CiBench) -> None:
 
 
 def test_a_wait_for_a_drain_that_is_held_says_so_and_how_it_goes_on(ci: CiBench) -> None:
-    busy(ci)
+    busy(ci, 6000)
     run = ci.say("!drain wait")
     ci.bench.say("operator", "!stop")
     said = replies(ci, "manager-1", "!drain wait")
@@ -182,7 +175,7 @@ def test_everybody_who_waits_is_told_of_a_timeout(ci: CiBench) -> None:
 
 
 def test_everybody_who_waits_is_told_of_a_cancel(ci: CiBench) -> None:
-    busy(ci)
+    busy(ci, 6000)
     ci.bench.say("observer", "!notify drain")
     ci.say("!drain wait")
     ci.bench.say("manager-1", "!drain wait")

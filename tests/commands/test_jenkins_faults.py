@@ -32,7 +32,7 @@ ONCE_WRONG = (
     ("why no crumb came is said", "pause", "GET /crumbIssuer/api/json (1) 503, for good"),
     ("why no crumb came is said of a run", "run of a fresh copy", "GET /crumbIssuer/api/json (1) 503, for good"),
     ("a web page answers no definition", "resume after a lost timer", f"POST /job/{MONITOR}/config.xml (1) html, once"),
-    ("a run that is stuck says that the monitor is enabled", "run", f"{OF_THE_MONITOR} (3) 502, for good"),
+    ("a run that is stuck says that the monitor is enabled", "run", f"{OF_THE_MONITOR} (4) 502, for good"),
 )
 """The rule that was broken, and the cell that showed it."""
 
@@ -52,7 +52,7 @@ def test_what_was_wrong_once_stays_right(scenario: str, cell: str) -> None:
 def test_what_we_enabled_ourselves_is_not_said_to_be_somebody_elses(tmp_path: Path) -> None:
     with ci_bench(tmp_path) as ci:
         pause(ci)
-        ci.jenkins.faults.add(Fault(FaultKind.STATUS, f"GET /job/{MONITOR}/api", times=99, skip=2))
+        ci.jenkins.faults.add(Fault(FaultKind.STATUS, f"GET /job/{MONITOR}/api", times=99, skip=3))
         run = ci.say("!monitor run kernelci")
         assert run.state is RunState.WAITING
         assert f"{MONITOR} is enabled until I can disable it again" in texts(ci)

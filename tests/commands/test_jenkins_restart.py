@@ -12,23 +12,16 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.core.watching import Watching
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.jenkins import succeed_after
 from kcibot_commands.drain import drain
 from kcibot_commands.jenkins_restart import QUIETING, RestartSettings, end_quieting, restart_jenkins
 from kcibot_commands.release import RELEASE
-from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
+from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, busy, ci_bench, definition
 
 
 @pytest.fixture
 def ci(tmp_path: Path) -> Iterator[CiBench]:
     with ci_bench(tmp_path, policies={"restart": SELF}) as bench:
         yield bench
-
-
-def busy(ci: CiBench, seconds: float) -> None:
-    ci.jenkins.behave(TRIGGER, succeed_after(seconds))
-    ci.jenkins.trigger(TRIGGER, {})
-    ci.forward(seconds=11)
 
 
 def test_a_restart_asks_waits_for_the_builds_and_is_seen_by_its_session(ci: CiBench) -> None:
@@ -67,6 +60,30 @@ def test_a_timer_that_the_restart_lost_is_an_alert(ci: CiBench) -> None:
     assert run.state is RunState.SUCCEEDED
     assert "has lost its timer" in run.step("restart-jenkins").text
     assert "Jenkins is back, but not as it was" in ci.said()
+
+
+def test_any_job_that_lost_its_timer_is_named_and_those_that_kept_theirs_are_not(ci: CiBench) -> None:
+    for job in ("nightly", "weekly"):
+        ci.jenkins.create_job(job, definition(timer=TIMER))
+    ci.jenkins.world.loses_timer_at_restart.add("nightly")
+    ci.say("!jenkins restart")
+    ci.approve("operator")
+    run = ci.tick_until_ended(timedelta(seconds=4))
+    assert run.state is RunState.SUCCEEDED
+    assert "nightly has lost the timer H H/2 * * *: !jobs diff shows" in run.step("restart-jenkins").text
+    assert "weekly" not in run.step("restart-jenkins").text
+
+
+def test_a_definition_that_cannot_be_read_after_the_restart_may_have_lost_its_timer(ci: CiBench) -> None:
+    ci.jenkins.create_job("nightly", definition(timer=TIMER))
+    busy(ci, 60)
+    ci.say("!jenkins restart")
+    ci.approve("operator")
+    ci.jenkins.faults.add(Fault(FaultKind.STATUS, "GET /job/nightly/config.xml", times=9, status=404))
+    run = ci.tick_until_ended(timedelta(seconds=4))
+    assert (
+        "nightly had the timer H H/2 * * *, and its definition cannot be read now" in run.step("restart-jenkins").text
+    )
 
 
 def test_a_flag_that_changed_over_the_restart_is_an_alert(ci: CiBench) -> None:

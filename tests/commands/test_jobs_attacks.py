@@ -95,6 +95,40 @@ def test_a_job_that_people_disable_meanwhile_stays_disabled(make: Callable[..., 
     assert world.ci.server.job("other").disabled
 
 
+def test_a_hand_edit_between_two_writes_is_not_written_over(make: Callable[..., World]) -> None:
+    world = make({**CHANGED, "other": definition("A")})
+    world.ci.jenkins.create_job("other", definition())
+    world.ci.say("!jobs apply")
+    edit = partial(world.ci.jenkins.create_job, TRIGGER, definition("BUILD_CONFIG", "BY_HAND"))
+    after(
+        world, "GET", f"/job/{TRIGGER}/config.xml", 4, edit
+    )  # asked anew, compared, looked at, kept: then people edit it
+    run = world.ci.approve("operator")
+    assert run.state is RunState.FAILED, texts(world)
+    assert "was changed by somebody since it was shown" in world.ci.said()
+    assert parameters(world, TRIGGER) == ["BUILD_CONFIG", "BY_HAND"]
+
+
+def test_a_definition_that_is_not_what_was_written_is_said(make: Callable[..., World]) -> None:
+    world = make(CHANGED)
+    world.ci.say("!jobs apply")
+    other = partial(world.ci.jenkins.create_job, TRIGGER, definition("BUILD_CONFIG"))
+    after(world, "POST", f"/job/{TRIGGER}/config.xml", 1, other)
+    assert world.ci.approve("operator").state is RunState.FAILED
+    assert f"Jenkins took the definition of {TRIGGER}, but reads it differently" in world.ci.said()
+
+
+def test_a_job_that_is_edited_just_before_its_deletion_is_not_deleted(make: Callable[..., World]) -> None:
+    world = make()
+    world.ci.jenkins.create_job("old-job", definition())
+    world.ci.say("!jobs remove old-job")
+    edit = partial(world.ci.jenkins.create_job, "old-job", definition("BY_HAND"))
+    after(world, "GET", "/job/old-job/config.xml", 2, edit)  # shown, kept: then people edit it
+    assert world.ci.approve("manager-1").state is RunState.FAILED, texts(world)
+    assert "was changed by somebody since it was shown" in world.ci.said()
+    assert parameters(world, "old-job") == ["BY_HAND"]
+
+
 def test_a_flag_that_alone_is_other_in_git_is_written(make: Callable[..., World]) -> None:
     world = make({**IN_GIT, TRIGGER: definition("BUILD_CONFIG", disabled=True)})
     world.ci.say("!jobs apply")
@@ -198,6 +232,20 @@ def test_restore_brings_back_what_apply_replaced_and_can_be_taken_back(make: Cal
     assert world.ci.approve("operator").state is RunState.SUCCEEDED, texts(world)
     assert parameters(world, TRIGGER) == ["BUILD_CONFIG", "NODE_LABEL"]
     assert world.ci.bench.journal.recall("lock") == {}
+
+
+def test_restore_brings_back_the_newest_that_is_not_what_there_is(make: Callable[..., World], tmp_path: Path) -> None:
+    world = make(CHANGED)
+    world.ci.say("!jobs apply")
+    world.ci.approve("operator")
+    push(world, tmp_path, TRIGGER, definition("BUILD_CONFIG", "THIRD"))
+    world.ci.say("!jobs apply")
+    world.ci.approve("operator")
+    assert parameters(world, TRIGGER) == ["BUILD_CONFIG", "THIRD"]
+    world.ci.jenkins.create_job(TRIGGER, definition("BUILD_CONFIG", "NODE_LABEL"))  # by hand, as before the newest
+    world.ci.say(f"!jobs restore {TRIGGER}")
+    assert world.ci.approve("operator").state is RunState.SUCCEEDED, texts(world)
+    assert parameters(world, TRIGGER) == ["BUILD_CONFIG"]
 
 
 def test_restore_brings_back_what_remove_deleted(make: Callable[..., World]) -> None:

@@ -9,35 +9,17 @@ import pytest
 from kcibot.core.ports import BuildRef
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
+from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot_commands.monitor_flags import Bisections, MonitorSettings, read_pause
 from kcibot_commands.rules.job_definitions import differences, timer_specs, with_timer
 from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
+from tests.fakes.monitor_bench import bisect, monitor_behaves, paused
 
 
 @pytest.fixture
 def ci(tmp_path: Path) -> Iterator[CiBench]:
     with ci_bench(tmp_path) as bench:
         yield bench
-
-
-def paused(ci: CiBench) -> tuple[str, ...] | None:
-    pause = read_pause(ci.bench.journal.recall("paused").get("monitor"))
-    return pause.jobs if pause else None
-
-
-def monitor_behaves(ci: CiBench) -> None:
-    """The monitor starts a trigger for every config that it is given, and lives for half a minute."""
-
-    def monitor(build: RunningBuild) -> Steps:
-        yield Sleep(20)
-        for config in build.parameters["CONFIG_LIST"].split() or ["mainline", "next"]:
-            build.trigger(TRIGGER, {"BUILD_CONFIG": config})
-        yield Sleep(10)
-        return "SUCCESS"
-
-    ci.jenkins.behave(MONITOR, monitor)
-    ci.jenkins.behave(TRIGGER, succeed_after(600))
 
 
 # ---- pausing ---------------------------------------------------------------------------------------------------
@@ -101,13 +83,6 @@ def test_a_jenkins_without_the_monitor_stops_the_pause_with_a_sentence(tmp_path:
 
 
 # ---- bisections ------------------------------------------------------------------------------------------------
-
-
-def bisect(ci: CiBench, count: int = 1) -> None:
-    ci.jenkins.behave(BISECTION, succeed_after(6 * 3600))
-    for number in range(count):
-        ci.jenkins.trigger(BISECTION, {"TARGET": f"board-{ci.server.job(BISECTION).next_build}-{number}"})
-    ci.forward(seconds=11)
 
 
 def test_running_bisections_are_aborted_after_an_approval_that_names_them(ci: CiBench) -> None:

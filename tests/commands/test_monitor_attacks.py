@@ -1,6 +1,6 @@
 """The monitor when people decide otherwise, two runs meet, or a release is in the middle of its work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,16 +13,15 @@ from kcibot.core.procedure import Context, Done, Gate, Procedure, Step, Wait
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.core.watch import Watch
 from kcibot.core.watching import Look
-from kcibot.sandbox.http import Fault, FaultKind, Request, Response
-from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
+from kcibot.sandbox.http import Fault, FaultKind
 from kcibot_commands.drain import drain
 from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
-from kcibot_commands.monitor_flags import MonitorSettings, read_pause
 from kcibot_commands.monitor_run import run_monitor_for
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.watch import FLAG, REMINDER
 from tests.fakes.bench import ROOM
-from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, ci_bench, definition
+from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, CiBench, ci_bench
+from tests.fakes.monitor_bench import bisect, blind_once_after, disabled, monitor_behaves, paused, ticks
 
 COPY = "monitor-copy"
 
@@ -62,26 +61,6 @@ def ci(tmp_path: Path) -> Iterator[CiBench]:
         yield bench
 
 
-def monitor_behaves(ci: CiBench) -> None:
-    """It lives for half a minute and starts a trigger for every config."""
-
-    def monitor(build: RunningBuild) -> Steps:
-        yield Sleep(20)
-        for config in build.parameters["CONFIG_LIST"].split() or ["mainline", "next"]:
-            build.trigger(TRIGGER, {"BUILD_CONFIG": config})
-        yield Sleep(10)
-        return "SUCCESS"
-
-    ci.jenkins.behave(MONITOR, monitor)
-    ci.jenkins.behave(TRIGGER, succeed_after(600))
-
-
-def bisect(ci: CiBench) -> None:
-    ci.jenkins.behave(BISECTION, succeed_after(6 * 3600))
-    ci.jenkins.trigger(BISECTION, {"TARGET": f"board-{ci.server.job(BISECTION).next_build}"})
-    ci.forward(seconds=11)
-
-
 def begin(ci: CiBench, procedure: Procedure) -> Run:
     bench = ci.bench
     bench.world.registry.procedures[procedure.name] = procedure
@@ -101,24 +80,10 @@ def in_the_middle(ci: CiBench) -> Run:
     return run
 
 
-def ticks(ci: CiBench, count: int, seconds: float) -> None:
-    for _ in range(count):
-        ci.bench.tick(timedelta(seconds=seconds))
-
-
 def look(ci: CiBench, watch: Watch) -> list[Notice]:
     changes = watch.look(Look(ci.bench.world, ci.bench.clock.now()))
     ci.bench.journal.commit(changes)
     return [change.notice for change in changes if isinstance(change, Say)]
-
-
-def paused(ci: CiBench) -> tuple[str, ...] | None:
-    pause = read_pause(ci.bench.journal.recall("paused").get("monitor"))
-    return pause.jobs if pause else None
-
-
-def disabled(ci: CiBench, job: str = MONITOR) -> bool:
-    return ci.server.job(job).disabled
 
 
 def reply(ci: CiBench, text: str, who: str = "operator") -> str:
@@ -423,150 +388,3 @@ def test_a_retry_of_an_old_resume_says_that_there_is_a_newer_pause_before_it_end
     assert ci.bench.journal.run(2).state is RunState.SUCCEEDED
     assert not disabled(ci)
     assert paused(ci) is None
-
-
-# ---- a copy of the monitor -------------------------------------------------------------------------------------
-
-
-def test_a_copy_with_a_timer_of_its_own_is_refused_and_named_by_the_pause(tmp_path: Path) -> None:
-    with ci_bench(tmp_path, sections={MonitorSettings: MonitorSettings(run_job=COPY)}) as ci:
-        ci.jenkins.create_job(COPY, definition("CONFIG_LIST", timer=TIMER))
-        run = ci.say("!monitor pause")
-        assert f"{COPY} has a timer of its own" in run.step("pause-monitor").text
-        run = ci.say("!monitor run kernelci")
-        assert run.state is RunState.FAILED
-        assert run.step("run-monitor").text.endswith("take it out")
-        assert ci.server.builds(COPY) == ()
-        ci.jenkins.create_job(COPY, definition("CONFIG_LIST"))
-        ci.say("!release retry")
-        assert ci.tick_until_ended(timedelta(seconds=5)).state is RunState.SUCCEEDED
-
-
-# ---- a pause that is tried again -------------------------------------------------------------------------------
-
-
-def blind_once_after(ci: CiBench, path: str) -> Callable[[], None]:
-    """The first look at the job after that request fails; returns what ends the blindness."""
-    respond, seen = ci.jenkins.respond, []
-
-    def hook(request: Request) -> Response:
-        answer = respond(request)
-        if request.path.endswith(path):
-            seen.append(request.path)
-        elif len(seen) == 1 and request.path == f"/job/{MONITOR}/api/json":
-            seen.append("blind")
-            return Response(503, b"")
-        return answer
-
-    ci.jenkins.respond = hook  # type: ignore[method-assign]
-    return lambda: setattr(ci.jenkins, "respond", respond)
-
-
-def test_a_pause_can_be_tried_again_after_somebody_enabled_it_meanwhile(ci: CiBench) -> None:
-    sees = blind_once_after(ci, f"{MONITOR}/disable")
-    ci.say("!monitor pause")
-    sees()
-    ci.server.enable(MONITOR)
-    run = ci.tick_until_ended(timedelta(seconds=45))
-    assert "somebody enabled it since; a retry disables it once more" in run.step("pause-monitor").text
-    assert not disabled(ci), "not by itself against people"
-    ci.say("!release retry")
-    run = ci.tick_until_ended(timedelta(seconds=45))
-    assert run.state is RunState.SUCCEEDED
-    assert disabled(ci)
-    assert paused(ci) == (MONITOR, BISECTION)
-
-
-# ---- a start that Jenkins made one with another ----------------------------------------------------------------
-
-
-def test_a_start_that_may_be_in_an_item_that_waited_is_unknown_and_not_doubled(ci: CiBench) -> None:
-    ci.jenkins.trigger(MONITOR, {})  # the timer's
-    ci.jenkins.faults.add(Fault(FaultKind.RESET_AFTER, f"POST .*{MONITOR}/buildWithParameters"))
-    ci.say("!monitor resume")
-    run = ci.tick_until_ended(timedelta(seconds=5))
-    assert run.state is RunState.UNKNOWN
-    assert "waited in the queue already" in run.step("start-monitor").text
-    ticks(ci, 10, 10)
-    assert len(ci.server.builds(MONITOR)) == 1
-
-
-def test_a_start_that_was_made_one_with_an_item_that_waited_is_followed_there(ci: CiBench) -> None:
-    ci.jenkins.trigger(MONITOR, {})
-    ci.say("!monitor resume")
-    assert ci.tick_until_ended(timedelta(seconds=5)).state is RunState.SUCCEEDED
-    assert len(ci.server.builds(MONITOR)) == 1
-
-
-# ---- what is said ----------------------------------------------------------------------------------------------
-
-
-def test_a_pause_without_a_reason_says_that_none_was_given(ci: CiBench) -> None:
-    run = ci.say("!monitor pause")
-    assert run.step("abort-bisections").text == f"{BISECTION} is disabled, nothing to abort"
-    ci.say("!monitor status")
-    assert "no reason was given" in ci.said()
-    assert "Pause of the monitor." not in ci.said()
-
-
-def test_a_pause_says_what_it_cancelled_and_what_goes_on(ci: CiBench) -> None:
-    ci.jenkins.trigger(MONITOR, {"CONFIG_LIST": "mainline"})
-    ci.forward(seconds=11)
-    ci.jenkins.trigger(MONITOR, {})
-    run = ci.say("!monitor pause")
-    assert run.step("pause-monitor").text == (
-        f"{MONITOR} is disabled; that cancelled 1 build in the queue (for all configs); "
-        f"{MONITOR} #1 goes on and may still start triggers"
-    )
-
-
-def test_the_advice_about_bisections_that_go_on_leads_somewhere(ci: CiBench) -> None:
-    bisect(ci)
-    ci.say("!monitor pause")
-    bisect(ci)
-    ci.approve()
-    run = ci.tick_until_ended(timedelta(seconds=5))
-    assert "#2 began since and goes on: !monitor pause asks about it" in run.step("abort-bisections").text
-    ci.say("!monitor pause")
-    (ask,) = ci.bench.journal.open_asks()
-    assert ask.facts == {"abort-bisections": {"job": BISECTION, "builds": [2]}}
-
-
-def test_a_build_of_somebody_that_is_stopped_in_the_gap_is_named(ci: CiBench) -> None:
-    ci.say("!monitor pause")
-    ci.say("!monitor run kernelci")
-    ci.jenkins.trigger(MONITOR, {})
-    ticks(ci, 10, 2)
-    ci.tick_until_ended(timedelta(seconds=5))
-    (stopped,) = [build.ref for build in ci.server.builds(MONITOR) if build.result == "ABORTED"]
-    assert f"I stopped {stopped}: it began while {MONITOR} was enabled for another start only" in ci.said()
-
-
-def test_a_lost_timer_without_a_configured_one_says_what_to_set(ci: CiBench) -> None:
-    ci.jenkins.create_job(MONITOR, definition("CONFIG_LIST"))
-    ci.say("!monitor status")
-    assert "has lost its timer, as it happens when Jenkins restarts; with monitor.cron set" in ci.said()
-
-
-def test_what_does_not_say_its_name_may_be_the_monitor_or_a_bisection(ci: CiBench) -> None:
-    ci.say("!monitor pause")
-    run = ci.say("!monitor pause")
-    assert run.step("abort-bisections").state is StepState.NOT_NEEDED
-    unnamed(ci)
-    ci.say("!monitor status")
-    assert "Running: nothing that says its name, but an executor does not say what it runs" in ci.said()
-    run = ci.say("!monitor pause")
-    assert f"it may be {BISECTION}" in run.step("abort-bisections").text
-
-
-def unnamed(ci: CiBench) -> None:
-    """One executor is busy, and does not say with what."""
-    respond = ci.jenkins.respond
-
-    def hook(request: Request) -> Response:
-        answer = respond(request)
-        if request.path != "/computer/api/json":
-            return answer
-        return Response(answer.status, answer.body.replace(b'"idle": true', b'"idle": false', 1), answer.headers)
-
-    ci.jenkins.respond = hook  # type: ignore[method-assign]

@@ -14,7 +14,7 @@ from kcibot.core.ports import GitHost, Ports
 from kcibot.core.registry import Registry
 from kcibot.core.run import Run
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.jenkins import JenkinsStandIn
+from kcibot.sandbox.jenkins import JenkinsStandIn, succeed_after
 from kcibot.sandbox.labs import LavaStandIn
 from kcibot.services.jenkins import JenkinsServer
 from kcibot.services.lava import LavaLab
@@ -166,3 +166,10 @@ def ci_bench(
             sections={MonitorSettings: MonitorSettings(), **(sections or {})},
         )
         yield CiBench(bench, jenkins, server, lava)
+
+
+def busy(ci: CiBench, seconds: float = 600, job: str = TRIGGER) -> None:
+    """A build that runs for so long, begun now."""
+    ci.jenkins.behave(job, succeed_after(seconds))
+    ci.jenkins.trigger(job, {})
+    ci.forward(seconds=11)

@@ -125,6 +125,10 @@ class CiServer(Protocol):
 
     def disable(self, name: str) -> None: ...
 
+    def parameters(self, job: str) -> frozenset[str]:
+        """Names of the parameters that the job defines."""
+        ...
+
     def trigger(self, name: str, parameters: Mapping[str, str]) -> int:
         """Id of the queue item. A lost answer is OutcomeUnknown: find the build by its parameters.
 
