@@ -1,16 +1,6 @@
 """What the images adapter promises, over the stand-ins and, where a machine has them, a real engine and registry."""
 
-import io
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import tarfile
-import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +15,7 @@ from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
 from kcibot.sandbox.registry import SCHEMA2, RegistryStandIn
 from kcibot.services.images import DockerImages
+from tests.servers import docker as servers
 
 NOWHERE = "sha256:" + "0" * 64
 INSTALL = "RUN echo install gcc\n"
@@ -198,72 +189,5 @@ def test_latest_can_be_set_back_to_an_older_digest(bench: Bench) -> None:
 
 @pytest.fixture(scope="module")
 def real_servers() -> Iterator[tuple[str, str]]:
-    missing = [each for each in ("dockerd", "docker-registry", "docker", "busybox") if not shutil.which(each)]
-    if missing or os.geteuid() != 0:
-        pytest.skip("needs root and: apt-get install docker.io iptables docker-registry busybox-static")
-    folder = Path(tempfile.mkdtemp(prefix="kci"))  # socket paths end near 100 characters
-    port = _free_port()
-    processes = [_start_registry(folder, port), _start_engine(folder)]
-    try:
-        _wait_for_engine(folder)
-        _import_base(folder)
-        yield f"unix://{folder}/docker.sock", f"http://127.0.0.1:{port}"
-    finally:
-        for process in processes:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _start_registry(folder: Path, port: int) -> subprocess.Popen[bytes]:
-    (folder / "registry.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/registry}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: 127.0.0.1:{port}}}\n"
-    )
-    return _start(folder, "docker-registry", "serve", str(folder / "registry.yml"))
-
-
-def _start_engine(folder: Path) -> subprocess.Popen[bytes]:
-    # No bridge and no forwarding: the machine's own network stays as it is.
-    return _start(
-        folder,
-        "dockerd",
-        *(f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"),
-        *("-H", f"unix://{folder}/docker.sock", "--insecure-registry", "127.0.0.0/8", "--bridge=none"),
-        *("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"),
-        *("--storage-driver=overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"),
-    )
-
-
-def _start(folder: Path, *argv: str) -> subprocess.Popen[bytes]:
-    with (folder / f"{argv[0]}.log").open("wb") as log:
-        return subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
-
-
-def _wait_for_engine(folder: Path) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(Exception):
-            docker.APIClient(f"unix://{folder}/docker.sock", version="1.41", timeout=2).ping()
-            return
-        time.sleep(0.02)
-    pytest.fail((folder / "dockerd.log").read_text()[-2000:])
-
-
-def _import_base(folder: Path) -> None:
-    root = folder / "base" / "bin"
-    root.mkdir(parents=True)
-    shutil.copy(str(shutil.which("busybox")), root / "busybox")
-    (root / "sh").symlink_to("busybox")
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        tar.add(root.parent, arcname=".")
-    client = docker.APIClient(f"unix://{folder}/docker.sock", version="1.41")
-    client.import_image_from_data(raw.getvalue(), repository="debian", tag="buster")
+    with servers.registry() as registry_url, servers.engine() as engine_url:
+        yield engine_url, registry_url

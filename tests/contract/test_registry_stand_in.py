@@ -1,18 +1,13 @@
 """The registry stand-in answers like docker-registry: same questions to both, where the machine has the real one."""
 
 import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import requests
 
 from kcibot.sandbox.registry import IMAGE_CONFIG, LAYER, SCHEMA1, SCHEMA2, AuthScheme, RegistryStandIn, sha256
+from tests.servers.docker import registry
 
 NOWHERE = "sha256:" + "0" * 64
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -23,37 +18,14 @@ def root(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "real":
         yield request.getfixturevalue("real_registry")
         return
-    with RegistryStandIn() as registry:
-        yield registry.url
+    with RegistryStandIn() as stand_in:
+        yield stand_in.url
 
 
 @pytest.fixture
-def real_registry(tmp_path: Path) -> Iterator[str]:
-    if not shutil.which("docker-registry"):
-        pytest.skip("needs: apt-get install docker-registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    (tmp_path / "registry.yml").write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: 127.0.0.1:{port}}}\n"
-    )
-    argv = ["docker-registry", "serve", str(tmp_path / "registry.yml")]
-    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield _ready(f"http://127.0.0.1:{port}")
-        finally:
-            process.terminate()
-
-
-def _ready(url: str) -> str:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(requests.ConnectionError):
-            requests.get(f"{url}/v2/", timeout=2)
-            return url
-        time.sleep(0.02)
-    return pytest.fail("the registry did not start")
+def real_registry() -> Iterator[str]:
+    with registry() as url:
+        yield url
 
 
 def _upload(root: str, name: str, content: bytes) -> str:
