@@ -16,6 +16,7 @@ from kcibot.core.run import (
     BROKEN,
     SETTLED,
     Run,
+    StepKind,
     StepRecord,
     StepState,
     again,
@@ -107,6 +108,8 @@ class Driver:
             run = self._journal.run(self._run_id)
             if run.current != step or run.ended:
                 return True
+            if step.kind is StepKind.STEP and self._journal.effects(run.id, step.id, step.round):
+                run = anew(run, step.id)  # what it kept when it was tried before is not what is asked for now
             run, changes = asking.opened(self._world, run, step.id, request)
             self._journal.commit([SaveRun(run), *changes])
         return False
@@ -138,8 +141,11 @@ class Driver:
         """Whether the step has done nothing yet, so that what was approved of it can be compared with the world."""
         if record.state is StepState.WAITING and record.started_at and not record.failures:
             return False  # it looks again and again, and was compared before its first look
-        effects = self._journal.effects(run.id, record.id, record.round).values()
-        return not any(effect.state in ACTED for effect in effects)
+        return not self._acted(record)
+
+    def _acted(self, record: StepRecord) -> bool:
+        effects = self._journal.effects(self._run_id, record.id, record.round).values()
+        return any(effect.state in ACTED for effect in effects)
 
     def _still_approved(self, run: Run, procedure: Procedure, step: Step[object], context: StepContext) -> bool:
         """Compute the facts anew just before acting; if one moved, the approval is void and is asked for again."""
@@ -159,12 +165,13 @@ class Driver:
     def _void(
         self, gate: StepRecord, ask: Ask | None, record: StepRecord, lapsed: str, changed: tuple[str, ...]
     ) -> None:
-        """The gate asks again before the step, which counts as not begun."""
+        """The gate asks again before the step, which counts as not begun: if it did nothing, nor does what it kept."""
         with self._world.lock:
             run = self._journal.run(self._run_id)
             if run.ended or run.current != record:
                 return
-            changes: list[Change] = [SaveRun(again(anew(run, gate.id), record.id))]
+            begin = again if self._acted(record) else anew
+            changes: list[Change] = [SaveRun(begin(anew(run, gate.id), record.id))]
             if ask:
                 why = lapsed or "what it showed has changed"
                 title = f"{run.title}: the approval of “{ask.title}” is void, because {why}"

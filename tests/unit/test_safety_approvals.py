@@ -8,7 +8,7 @@ import pytest
 from kcibot.core.access import People, Person
 from kcibot.core.gate import Choice, GatePolicy
 from kcibot.core.hours import MIDNIGHT, Hours
-from kcibot.core.procedure import Context, Gate, GateRequest, Needed, NotHappened, Preview, Procedure, Step
+from kcibot.core.procedure import Context, Done, Gate, GateRequest, Needed, NotHappened, Preview, Procedure, Step
 from kcibot.core.run import HoldKind, RunState, StepState
 from kcibot.errors import PermanentError, TransientError, UserError
 from tests.fakes.bench import PEOPLE, ROOM, Bench
@@ -63,6 +63,46 @@ def test_an_approval_of_a_steps_own_gate_expires_too(tmp_path: Path) -> None:
     assert target.effects == 0
     room.react("manager-1", "run:1:gate:force:push:2")
     assert target.effects == 1
+
+
+class Release:
+    """What a step would push, and what it pushed: looked at in the gate, kept by the step, refused while it is shut."""
+
+    def __init__(self) -> None:
+        self.commit, self.shut, self.pushed = "a", True, list[str]()
+
+    def run(self, context: Context) -> Done[str]:
+        commit = context.keep("commit", lambda: self.commit)
+
+        def act() -> str:
+            if self.shut:
+                raise PermanentError("a hook refuses")
+            self.pushed.append(commit)
+            return commit
+
+        return Done("pushed", context.effect("push", act, NotHappened))
+
+    def preview(self, _context: Context) -> Preview:
+        return Preview({"commit": self.commit})
+
+    def asks(self, _context: Context) -> GateRequest:
+        return GateRequest("force", "Force", Preview({"commit": self.commit}))
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["the gate before it", "its own gate"])
+def test_what_a_step_kept_before_its_approval_was_void_is_looked_at_again(tmp_path: Path, own: bool) -> None:
+    release = Release()
+    step = Step("push", "Push", release.run, str, **({"asks": release.asks} if own else {"preview": release.preview}))  # type: ignore[arg-type]
+    room = toy_bench(tmp_path, *([] if own else [GO]), step)
+    gate = "force:push" if own else "go"
+    room.say("operator", "!go")
+    room.react("manager-1", f"run:1:gate:{gate}:1")
+    assert room.run().state is RunState.FAILED
+    release.commit, release.shut = "b", False
+    decide(room, lambda: room.engine.retry(room.run(), "push", person(room, "operator")))
+    assert release.pushed == []
+    room.react("manager-1", f"run:1:gate:{gate}:2")
+    assert (room.run().state, release.pushed) == (RunState.SUCCEEDED, ["b"])
 
 
 def test_an_approval_for_production_hours_is_not_acted_upon_after_them(tmp_path: Path) -> None:
