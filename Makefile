@@ -38,6 +38,8 @@ lint: install
 chaos: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario release --points 60 --chain 20 --seed $(SEED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario small --points 0 --chain 25 --seed $(SEED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario rootfs --points 60 --chain 20 --seed $(SEED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario rollback --points 40 --chain 20 --seed $(SEED)
 
 # Writes both lock files anew from pyproject.toml; they name no package index.
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \

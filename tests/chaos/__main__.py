@@ -14,11 +14,17 @@ from pathlib import Path
 import click
 
 from tests.chaos.campaign import Campaign, Played
+from tests.chaos.production import Rollback, RootFs
 from tests.chaos.release import WholeRelease
 from tests.chaos.scenario import Scenario
 from tests.chaos.small import Small
 
-SCENARIOS: Mapping[str, Callable[[], Scenario]] = {"small": Small, "release": WholeRelease}
+SCENARIOS: Mapping[str, Callable[[], Scenario]] = {
+    "small": Small,
+    "release": WholeRelease,
+    "rollback": Rollback,
+    "rootfs": RootFs,
+}
 
 
 @click.command(help=__doc__)

@@ -84,7 +84,7 @@ class Release:
         world.start(traps)
         try:
             wrong = self._survive(points, traps, self._scenario.persons(world))
-            wrong = wrong or [*world.violations(), *checks.violations(self._folder)]
+            wrong = wrong or [*world.violations(), *checks.violations(self._folder, self._scenario.earlier)]
         finally:
             self._kill()
             world.stop()
@@ -170,7 +170,7 @@ class Campaign:
         """
         undisturbed = self._play("undisturbed", ())
         self._known = frozenset(undisturbed.violations)
-        found = points_of(undisturbed.folder, turns)
+        found = points_of(undisturbed.folder, turns, self._scenario.begins)
         wanted = chosen(found, count or len(found), seed)
         played = [undisturbed]
         played += [self._play(f"release-{n}", points) for n, points in enumerate(chains(wanted, chain), 1)]

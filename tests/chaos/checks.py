@@ -42,14 +42,14 @@ def story(folder: Path) -> list[str]:
     return [f"{step} is {state}: {text}" for step, state, text in steps]
 
 
-def violations(folder: Path) -> list[str]:
-    """Of a release that is over, in sentences."""
+def violations(folder: Path, earlier: int = 0) -> list[str]:
+    """Of a run that is over, in sentences; `earlier` runs were aborted before it."""
     events = Room(folder / "room").read()
     return [
         *_room(events),
         *_outbox(folder, events),
         *_inbox(folder, events),
-        *_run(folder),
+        *_run(folder, earlier),
         *_audit(folder),
     ]
 
@@ -87,17 +87,19 @@ def _inbox(folder: Path, events: list[Event]) -> Iterator[str]:
             yield f"{event.speaker}'s “{event.text}” was not answered"
 
 
-def _run(folder: Path) -> Iterator[str]:
-    found = rows(folder, "SELECT id, title, aborted, ended_at IS NOT NULL FROM runs")
-    if len(found) != 1:
+def _run(folder: Path, earlier: int) -> Iterator[str]:
+    found = rows(folder, "SELECT id, title, aborted FROM runs ORDER BY id")
+    if len(found) != earlier + 1:
         yield f"there are {len(found)} runs"
-    for step, state, text in rows(folder, "SELECT step_id, state, text FROM steps"):
+    yield from (f"{title} was not aborted" for _id, title, aborted in found[:earlier] if not aborted)
+    run = found[-1][0]
+    for step, state, text in rows(folder, f"SELECT step_id, state, text FROM steps WHERE run_id = {run}"):  # noqa: S608
         if state not in {"done", "not-needed"}:
             yield f"{step} is {state}: {text}"
-    for step, key, state in rows(folder, "SELECT step_id, key, state FROM effects"):
+    for step, key, state in rows(folder, f"SELECT step_id, key, state FROM effects WHERE run_id = {run}"):  # noqa: S608
         if state not in {"done", "seen"}:
             yield f"the effect “{key}” of {step} is {state}"
-    for gate, count in rows(folder, "SELECT gate_id, count(*) FROM gates GROUP BY gate_id"):
+    for gate, count in rows(folder, "SELECT gate_id, count(*) FROM gates GROUP BY run_id, gate_id"):
         if count != 1:
             yield f"{gate} was asked {count} times"
 

@@ -12,7 +12,7 @@ Cues: TypeAlias = Mapping[str, Callable[[Room, Event], None]]
 """The stable part of a message's key -> what somebody does when it appears for the first time."""
 
 CARD = "run:#:card"
-"""The release is the first run that is shown, not always run 1: the number of a killed start is not given again."""
+"""Of runs, the one that is watched is told by its place: the number of a killed start is not given again."""
 
 
 class Speakers:
@@ -24,11 +24,13 @@ class Speakers:
         opening: tuple[str, str],
         cues: Cues,
         others: Sequence[str] = ("operator",),
+        earlier: int = 0,
     ) -> None:
         self._voters = voters
         self._opening = opening
         self._cues = dict(cues)
         self._others = others
+        self._earlier = earlier
         self._card = 0
         self._ending: str | None = None
 
@@ -50,7 +52,7 @@ class Speakers:
     def _posted(self, room: Room, event: Event) -> None:
         key = stable(event.key)
         if key == CARD and not self._card:
-            self._card = event.number
+            self._card, self._earlier = (0, self._earlier - 1) if self._earlier else (event.number, 0)
         cue = self._cues.pop(key, None)
         if cue:
             cue(room, event)

@@ -104,14 +104,22 @@ def killed_at(folder: Path) -> tuple[Point, ...]:
     return tuple(Point.read(line) for line in _lines(folder / KILLS))
 
 
-def points_of(folder: Path, turns: int) -> tuple[Point, ...]:
-    """What the trace of a release passed, in order; of each place and phase the first `turns` passes."""
+def points_of(folder: Path, turns: int, begins: str = "") -> tuple[Point, ...]:
+    """What the trace of a release passed, in order, from the first place with `begins` in its label on.
+
+    Of each place and phase the first `turns` passes from there.
+    """
     found: dict[Point, None] = {}
     passes: Counter[str] = Counter()
+    since: Counter[str] = Counter()
+    begun = False
     for line in _lines(folder / TRACE):
         passes[line] += 1
-        if passes[line] <= turns:
-            found[Point.read(f"{line}\t{passes[line]}")] = None
+        begun = begun or begins in line
+        if begun:
+            since[line] += 1
+            if since[line] <= turns:
+                found[Point.read(f"{line}\t{passes[line]}")] = None
     return tuple(found)
 
 

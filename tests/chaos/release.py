@@ -9,6 +9,7 @@ from kcibot.app import registry
 from kcibot.chat.room import Event, Room
 from kcibot.core.registry import Registry
 from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci_behaviours import Settings
 from kcibot.sandbox.proof import Proof
 from tests.chaos.around import hook_repository, pushes, trap_mailbox, trap_server
 from tests.chaos.persons import Speakers
@@ -29,9 +30,9 @@ def commands() -> Registry:
 class ReleaseWorld:
     """Fulfils `scenario.World` with the sandbox."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
-        self.sandbox = Sandbox(folder, RATE, begins=BEGINS)
+        self.sandbox = Sandbox(folder, RATE, settings=settings, begins=BEGINS)
 
     def start(self, traps: Traps) -> None:
         sandbox = self.sandbox
@@ -77,6 +78,8 @@ class WholeRelease:
 
     module = "tests.chaos.release"
     patience_seconds = 120.0
+    earlier = 0
+    begins = ""
 
     def world(self, folder: Path) -> ReleaseWorld:
         return ReleaseWorld(folder)

@@ -40,10 +40,16 @@ class Persons(Protocol):
 
 
 class Scenario(Protocol):
-    """`module` has a function `commands`: the registry of every life."""
+    """`module` has a function `commands`: the registry of every life.
+
+    The run that is under fire comes after `earlier` others, which people abort. Kills begin at the first place with
+    `begins` in its label.
+    """
 
     module: str
     patience_seconds: float
+    earlier: int
+    begins: str
 
     def world(self, folder: Path) -> World: ...
 

@@ -118,6 +118,8 @@ class Small:
 
     module = "tests.chaos.small_steps"
     patience_seconds = 30.0
+    earlier = 0
+    begins = ""
 
     def __init__(self, late_seconds: float = 0.0) -> None:
         self._late = late_seconds
