@@ -33,6 +33,10 @@ class NotFound(PermanentError):
     """The other end positively answered that the thing does not exist. An error or silence is never this."""
 
 
+class NotText(PermanentError):
+    """A file that was to be read as text is none."""
+
+
 class OutcomeUnknown(KcibotError):
     """It may or may not have had its effect: never retry, look at the world."""
 

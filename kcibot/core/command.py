@@ -24,7 +24,27 @@ Words = tuple[str, ...]
 """All the words that are left, at least one unless there is a default."""
 
 Reason = NewType("Reason", str)
-"""The rest of the line, in people's own words. A missing one is asked for in the next line."""
+"""The rest of the line as it was typed, in people's own words. A missing one is asked for in the next line."""
+
+Text = NewType("Text", str)
+"""The rest of the line as it was typed: apostrophes, backslashes and words that look like options are left alone."""
+
+
+class Word(str):
+    """A word of a line as a shell understands it, which still knows how it was typed."""
+
+    __slots__ = ("typed",)
+
+    def __new__(cls, word: str, typed: str) -> "Word":
+        self = super().__new__(cls, word)
+        self.typed = typed
+        return self
+
+    typed: str
+
+
+RAW = frozenset({Reason, Text})
+"""What takes the rest of the line as it was typed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ class Argument:
 
     @property
     def shown(self) -> str:
-        many = "..." if self.kind == Words else ""
+        many = "..." if self.kind in {Words, Text} else ""
         choices = "|".join(_choices(self.kind)) if isinstance(self.kind, EnumMeta) else ""
         return (choices or self.name.upper().replace("_", "-")) + many
 
@@ -104,7 +124,7 @@ class Argument:
             if self.required:
                 raise self._missing(usage)
             return words
-        count = len(words) if self.kind in {Words, Reason} else 1
+        count = len(words) if self.kind in {Words, *RAW} else 1
         bound[self.name] = self.from_words(words[:count], usage)
         return words[count:]
 
@@ -113,7 +133,7 @@ class Argument:
             return words
         if self.kind is bool:
             return True
-        text = " ".join(words)
+        text = _as_typed(words) if self.kind in RAW else " ".join(words)
         try:
             return _read(self.kind, text)
         except ValueError as error:
@@ -177,19 +197,25 @@ def _read(kind: Any, text: str) -> object:
     return text
 
 
+def _as_typed(words: tuple[str, ...]) -> str:
+    """As people wrote it; only quotes around the whole of it are taken off, for they were meant for the bot."""
+    typed = " ".join(word.typed if isinstance(word, Word) else word for word in words)
+    return words[0] if len(words) == 1 and typed[:1] in {'"', "'"} and typed[-1:] == typed[:1] else typed
+
+
 def _choices(kind: EnumMeta) -> tuple[str, ...]:
     members: Mapping[str, Any] = kind.__members__
     return tuple(str(member.value) for member in members.values())
 
 
 def _known(kind: Any, name: str) -> Any:
-    if kind in {str, int, bool, timedelta, Words, Reason} or isinstance(kind, EnumMeta):
+    if kind in {str, int, bool, timedelta, Words, *RAW} or isinstance(kind, EnumMeta):
         return kind
     raise TypeError(f"command {name}: chat cannot fill a parameter of type {kind}")
 
 
 def _split(words: tuple[str, ...], spec: Command) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Tell options from the other words. An unknown option is refused, but words of a reason may start with dashes."""
+    """Tell options from the other words. An unknown option is refused, but people's own words may start with dashes."""
     plain: list[str] = []
     options: dict[str, tuple[str, ...]] = {}
     waiting = list(words)
@@ -198,7 +224,7 @@ def _split(words: tuple[str, ...], spec: Command) -> tuple[tuple[str, ...], dict
         name, equals, value = word.partition("=")
         argument = spec.options.get(name)
         if argument is None:
-            if word.startswith("--") and not any(a.kind is Reason for a in spec.positional):
+            if word.startswith("--") and not any(a.kind in RAW for a in spec.positional):
                 raise UsageError(f"{name} is no option here. Usage: {spec.usage}")
             plain.append(word)
         elif argument.kind is bool:

@@ -5,6 +5,7 @@ and the command called. The event is settled in the same transaction as its repl
 in between hears it again and answers once.
 """
 
+import io
 import logging
 import shlex
 import uuid
@@ -15,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from kcibot.core.access import Person
-from kcibot.core.command import Command, MissingReason, Outcome
+from kcibot.core.command import Command, MissingReason, Outcome, Word
 from kcibot.core.engine import Engine
 from kcibot.core.gate import Ask, Choice
 from kcibot.core.journal import Change, Forget, Remember, Say, Settle
@@ -278,10 +279,19 @@ class Flood:
 
 def _words(text: str) -> tuple[str, ...]:
     """Split as a shell would; a line with an odd quote in it, as people write, is split at blanks."""
+    source = io.StringIO(text)
+    lexer = shlex.shlex(source, posix=True)
+    lexer.whitespace_split, lexer.commenters = True, ""
+    words: list[Word] = []
+    begin = 0
     try:
-        return tuple(shlex.split(text))
+        while (word := lexer.get_token()) is not None:
+            end = source.tell()  # behind the blank that ended the word
+            words.append(Word(word, text[begin:end].strip()))
+            begin = end
     except ValueError:
         return tuple(text.split())
+    return tuple(words)
 
 
 def _asked_key(event: Incoming, person: Person) -> str:

@@ -14,7 +14,7 @@ from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.journal import Change, Effect, EffectState, SaveAsk, SaveEffect, SaveRun
 from kcibot.core.message import Place
 from kcibot.core.notice import Level, Notice
-from kcibot.core.procedure import Gate, Procedure
+from kcibot.core.procedure import Gate, Procedure, Step
 from kcibot.core.prompt import reminder
 from kcibot.core.run import (
     BROKEN,
@@ -29,6 +29,7 @@ from kcibot.core.run import (
     anew,
     ended,
     held,
+    looked_at_again,
     released,
     settled,
 )
@@ -139,12 +140,23 @@ class Engine:
             raise UserError(f"“{step.title}” is a gate: approve it, or !approve CODE --override REASON")
         if step.state in SETTLED:
             raise UserError(f"“{step.title}” is settled already: {step.text or step.state.value}")
+        if instead := self._instead_of_skip(run, step_id):
+            raise UserError(f"“{step.title}” cannot be skipped: {instead}")
         if step is run.current and run.id in self._driving:
             raise UserError(f"“{step.title}” is acting now; try again, or !stop it first")
         now = self._world.clock.now()
         run = settled(run, step_id, StepState.SKIPPED, now, f"skipped by {person.id}: {reason}")
         audit = self._world.audit(person.id, "skip", f"{run.title}: {step.title}", reason=reason)
         return self._changed(run, audit, *self._voided(run, step_id))
+
+    def look_now(self, run: Run, step_id: str) -> Outcome:
+        """Let a waiting step look at once, because what it waits for is another now. It has not failed, nor ended."""
+        step = self._step(run, step_id)
+        if step is not run.current or run.id in self._driving:
+            raise UserError(f"“{step.title}” is acting now, or not yet its turn; try again")
+        if step.state is StepState.WAITING:
+            run = looked_at_again(run, step_id, step.text, self._world.clock.cautious_now())
+        return self._changed(run)
 
     def abort(self, run: Run, person: Person, reason: str) -> Outcome:
         """The run ends where it is; the outcome says what was done and what stays as it is."""
@@ -289,6 +301,11 @@ class Engine:
             if self._closing:
                 cancel.stand_still()
             return cancel
+
+    def _instead_of_skip(self, run: Run, step_id: str) -> str:
+        procedure = self._world.registry.procedures.get(run.procedure)
+        item = procedure.item(step_id) if procedure else None
+        return item.instead_of_skip if isinstance(item, Step) else ""
 
     def _step(self, run: Run, step_id: str) -> StepRecord:
         try:

@@ -200,6 +200,7 @@ class Step(Generic[T_co]):
 
     `result` is the type of Done's value. `asks` may request a gate of the step's own. `after` names steps that must
     come before it in any procedure that has them. `limit` is the longest that the step may take, waits included.
+    `instead_of_skip` makes a step one that nobody can skip: it says what people can do instead.
     """
 
     id: str
@@ -212,6 +213,7 @@ class Step(Generic[T_co]):
     after: tuple["Step[object]", ...] = ()
     limit: timedelta = timedelta(hours=24)
     retry: Retry = Retry()
+    instead_of_skip: str = ""
 
 
 @dataclass(frozen=True, eq=False)
