@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kcibot.core.ports import ChangedPath, Commit, GitRemote, LostCommit, RefUpdate, TagRef
-from kcibot.errors import NotFound, PermanentError, UserError
+from kcibot.errors import NotFound, NotText, PermanentError, UserError
 from kcibot.services import git_objects, git_push
 from kcibot.services.git_documents import parse_document
+from kcibot.services.git_login import TOKEN_USER, Credentials, Login, checked_url
 from kcibot.services.git_objects import Identity, Mirror, Stamp
-from kcibot.services.git_process import Credentials, GitProcess, checked_sha, checked_url
+from kcibot.services.git_process import GitProcess, checked_sha
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 FIRST_FETCH_FACTOR = 15
@@ -63,7 +64,8 @@ class GitRepository:
 
     def push(self, updates: Sequence[RefUpdate]) -> None:
         with self._lock:
-            git_push.push(self._process, self._ready(), self._url, updates, self._references)
+            self._have([update.expected for update in updates if update.expected])
+            git_push.push(git_push.Push(self._mirror, self._url, tuple(updates), self._references))
 
     # ---- reading the mirror ------------------------------------------------------------------------------------
 
@@ -116,7 +118,7 @@ class GitRepository:
 
     # ---- making things in the mirror ---------------------------------------------------------------------------
 
-    def commit(self, parent: str, files: Mapping[str, str], message: str, at: datetime) -> str:
+    def commit(self, parent: str, files: Mapping[str, str | None], message: str, at: datetime) -> str:
         with self._lock:
             self._ready()
             return git_objects.make_commit(self._mirror, parent, files, message, Stamp.of(self._identity, at))
@@ -154,6 +156,12 @@ class GitRepository:
                 if not self._filled.exists():
                     self.fetch()
         return self._mirror.path
+
+    def _have(self, commits: Sequence[str]) -> None:
+        """Fetch if the mirror lacks one: what a push takes off a branch is kept here."""
+        self._ready()
+        if any(self._process.run(("cat-file", "-e", checked_sha(sha)), self._mirror.path).code for sha in commits):
+            self.fetch()
 
     def _create(self) -> None:
         self._mirror.path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,13 +209,14 @@ class GitRepository:
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise PermanentError(f"{self.name}: {path} is not a text in UTF-8.") from error
+            raise NotText(f"{self.name}: {path} is not a text in UTF-8.") from error
 
 
 class GitRepositories:
     """The configured repositories by name, with one bare mirror each below `folder`.
 
-    `token` is asked for whenever an HTTPS server wants a login. Every command of git is given `timeout_seconds`.
+    `logins` are by the host name of an HTTPS server, each for that host alone; `token` is for the hosts without one.
+    Every command of git is given `timeout_seconds`.
     """
 
     def __init__(
@@ -218,9 +227,15 @@ class GitRepositories:
         author_email: str,
         ssh_key: Path | None = None,
         timeout_seconds: float = 120.0,
+        *,
         token: Callable[[], str] | None = None,
+        logins: Mapping[str, tuple[str, Callable[[], str]]] | None = None,
+        known_hosts: Path | None = None,
     ) -> None:
-        credentials, identity = Credentials(ssh_key, token), Identity(author_name, author_email)
+        default = Login(TOKEN_USER, token) if token else None
+        by_host = {host: Login(*login) for host, login in (logins or {}).items()}
+        credentials = Credentials(ssh_key, known_hosts, by_host, default)
+        identity = Identity(author_name, author_email)
         self._repositories: dict[str, GitRepository] = {}
         for name, url in urls.items():
             if not NAME.fullmatch(name):

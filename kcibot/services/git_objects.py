@@ -13,6 +13,7 @@ from kcibot.services.git_process import GitProcess, checked_sha
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 TAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
 REGULAR_FILE = "100644"
+NOTHING = "0" * 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,8 @@ class Mirror:
         return self.made("rev-parse", "--verify", "--end-of-options", f"{checked_sha(commit)}^{{tree}}")
 
 
-def make_commit(mirror: Mirror, parent: str, files: Mapping[str, str], message: str, stamp: Stamp) -> str:
-    """A commit on `parent` with the new texts; PermanentError if they change nothing."""
+def make_commit(mirror: Mirror, parent: str, files: Mapping[str, str | None], message: str, stamp: Stamp) -> str:
+    """A commit on `parent` with the new texts, None for a file that goes; PermanentError if they change nothing."""
     before = mirror.tree(parent)
     modes = _modes(mirror, parent, tuple(files))
     with tempfile.TemporaryDirectory(prefix="kcibot-index-") as folder:
@@ -108,12 +109,17 @@ def _modes(mirror: Mirror, parent: str, paths: tuple[str, ...]) -> dict[str, str
     return {path: about.split()[0] for about, path in entries}
 
 
-def _entries(mirror: Mirror, files: Mapping[str, str], modes: Mapping[str, str]) -> bytes:
-    lines = [
-        f"{modes.get(path, REGULAR_FILE)} {mirror.made('hash-object', '-w', '--stdin', given=text.encode())}\t{path}"
-        for path, text in files.items()
-    ]
-    return "".join(f"{line}\0" for line in lines).encode()
+def _entries(mirror: Mirror, files: Mapping[str, str | None], modes: Mapping[str, str]) -> bytes:
+    return "".join(f"{_entry(mirror, path, text, modes)}\t{path}\0" for path, text in files.items()).encode()
+
+
+def _entry(mirror: Mirror, path: str, text: str | None, modes: Mapping[str, str]) -> str:
+    """Mode and object of a file; mode 0 takes it out of git's index."""
+    if text is not None:
+        return f"{modes.get(path, REGULAR_FILE)} {mirror.made('hash-object', '-w', '--stdin', given=text.encode())}"
+    if path not in modes:
+        raise PermanentError(f"{mirror.process.name}: there is no {path} to be removed.")
+    return f"0 {NOTHING}"
 
 
 def _checked_path(path: str) -> str:

@@ -3,21 +3,19 @@
 import contextlib
 import os
 import re
-import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from kcibot.errors import ConfigError, PermanentError, TransientError
+from kcibot.errors import PermanentError, TransientError
+from kcibot.services.git_login import Credentials
+from kcibot.services.git_words import connection_error, quoted
 from kcibot.services.processes import MARK
 
 SHA = re.compile(r"[0-9a-f]{40}")
-TOKEN_VARIABLE = "KCIBOT_GIT_TOKEN"
 GRACE_SECONDS = 2.0
-QUOTED_CHARACTERS = 300
 
 # Without these the bot's own secrets, or a stray GIT_DIR, would reach git and every hook that it runs.
 # With the mark a push that outlived its bot is found, and ended before the next life looks.
@@ -26,35 +24,23 @@ _PROXY_VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_
 _FIXED_VARIABLES = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "",  # not what the machine's /etc/gitconfig would ask with
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_LITERAL_PATHSPECS": "1",
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
 }
-# A helper could write the token to a disk; a redirection could carry it to another host.
-_FIXED_OPTIONS = ("-c", "credential.helper=", "-c", "http.followRedirects=false", "-c", "gc.auto=0")
-
-_ASKPASS = f"""#!/bin/sh
-case "$1" in
-  Username*) echo x-access-token ;;
-  *) printenv {TOKEN_VARIABLE} ;;
-esac
-"""
-
-_REFUSED = re.compile(
-    r"Authentication failed|could not read (?:Username|Password)|Permission denied|Host key verification failed"
-    r"|returned error: 40[13]|access denied",
-    re.IGNORECASE,
+# A helper could write the token to a disk, a redirection could carry it to another host, a hook or a signing program of
+# this machine could do anything. What is in /etc/gitconfig stays otherwise: proxies, certificates, safe directories.
+_FIXED_SETTINGS = (
+    "credential.helper=",
+    "http.followRedirects=false",
+    "core.hooksPath=/dev/null",
+    "push.gpgSign=false",
+    "gc.auto=0",
 )
-_MISSING = re.compile(
-    r"repository .*not found|does not appear to be a git repository|returned error: 404", re.IGNORECASE
-)
-_UNREACHED = re.compile(
-    r"Could not resolve|Connection refused|Connection timed out|Failed to connect|No route to host|unable to connect"
-    r"|Network is unreachable|Name or service not known|unable to access",
-    re.IGNORECASE,
-)
+_FIXED_OPTIONS = tuple(word for setting in _FIXED_SETTINGS for word in ("-c", setting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +55,6 @@ class Finished:
     @property
     def text(self) -> str:
         return self.out.decode("utf-8", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How to log in to the servers. `token` is asked for just before each use and is only ever given to HTTPS."""
-
-    ssh_key: Path | None = None
-    token: Callable[[], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,47 +107,18 @@ class GitProcess:
 
     def login(self, url: str) -> dict[str, str]:
         """The variables by which git logs in there; the token is in the environment of that one process."""
-        if self.credentials.token is None or not may_carry_token(url):
-            return {}
-        return {"GIT_ASKPASS": str(self._askpass()), TOKEN_VARIABLE: self.credentials.token()}
+        return self.credentials.variables(url, self.folder)
 
     def connection_error(self, err: str, url: str) -> PermanentError | TransientError:
         """What a failed contact means, if nothing was sent yet."""
-        if _REFUSED.search(err):
-            return PermanentError(f"{self.name}: the Git server refused the login: {quoted(err)}")
-        if _MISSING.search(err) and not is_local(url):
-            return PermanentError(f"{self.name}: the Git server does not have this repository: {quoted(err)}")
-        return TransientError(f"{self.name}: the Git server cannot be reached: {quoted(err)}")
+        error = connection_error(self.name, err, url)
+        if isinstance(error, PermanentError) and self.credentials.withheld(url):
+            return PermanentError(f"{error}. The token is not sent over http://, where all can read it: use https://")
+        return error
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in (*_KEPT_VARIABLES, *_PROXY_VARIABLES) if name in os.environ}
-        return {**kept, **_FIXED_VARIABLES, "GIT_SSH_COMMAND": self._ssh_command()}
-
-    def _ssh_command(self) -> str:
-        words = ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
-        if self.credentials.ssh_key is not None:
-            words += ["-i", str(self.credentials.ssh_key), "-o", "IdentitiesOnly=yes"]
-        return shlex.join(words)
-
-    def _askpass(self) -> Path:
-        program = self.folder / "askpass"
-        if not program.exists():
-            fresh = self.folder / f"askpass.{os.getpid()}.new"
-            fresh.write_text(_ASKPASS)
-            fresh.chmod(0o700)
-            fresh.replace(program)
-        return program
-
-
-def checked_url(name: str, url: str) -> str:
-    """The URL as configured; ConfigError if it holds a password, since URLs are seen in process lists."""
-    if not url or url.startswith("-"):
-        raise ConfigError(f"{name}: this is no URL of a Git repository.")
-    if "://" in url and urlsplit(url).password is not None:
-        raise ConfigError(
-            f"{name}: the URL of the Git repository holds a password; configure a token or a key instead."
-        )
-    return url
+        return {**kept, **_FIXED_VARIABLES, "GIT_SSH_COMMAND": self.credentials.ssh_command()}
 
 
 def checked_sha(text: str) -> str:
@@ -177,32 +126,6 @@ def checked_sha(text: str) -> str:
     if not SHA.fullmatch(text):
         raise PermanentError(f"{text[:60]!r} is not a full commit id.")
     return text
-
-
-def is_local(url: str) -> bool:
-    """True for a path on this machine."""
-    return url.startswith(("/", ".", "file://"))
-
-
-def may_carry_token(url: str) -> bool:
-    """True where the connection is encrypted, or never leaves this machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"})
-
-
-def unreached(err: str) -> bool:
-    """True if git's words prove that the server was never spoken to, or that it refused to listen."""
-    return bool(_REFUSED.search(err) or _MISSING.search(err) or _UNREACHED.search(err))
-
-
-def quoted(err: str) -> str:
-    """The telling part of git's complaint, on one line and fit to be shown."""
-    lines = [" ".join(line.split()) for line in err.splitlines()]
-    telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or [
-        line for line in lines if line
-    ]
-    text = "; ".join(dict.fromkeys(telling)) or "git gave no reason"
-    return "".join(letter for letter in text if letter.isprintable())[:QUOTED_CHARACTERS]
 
 
 def _verb(arguments: Sequence[str]) -> str:

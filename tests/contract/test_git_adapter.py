@@ -1,10 +1,9 @@
 """The Git adapter against real bare repositories, real hooks and a real HTTP server that asks for a login."""
 
 import os
-import subprocess
 import threading
 from base64 import b64decode
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,80 +11,23 @@ import pytest
 from kcibot.core.ports import ChangedPath, GitRemote, RefUpdate, TagRef
 from kcibot.errors import ConfigError, NotFound, OutcomeUnknown, PermanentError, TransientError, UserError
 from kcibot.sandbox.http import Request, Response, StandIn
-from kcibot.services.git import GitRepositories
-
-AT = datetime(2021, 5, 24, 9, 0, tzinfo=UTC)
-MAIN, PRODUCTION = "refs/heads/main", "refs/heads/kernelci.org"
-
-
-class Server:
-    """A bare repository and a work tree to fill it from, as a developer would."""
-
-    def __init__(self, folder: Path) -> None:
-        self.bare, self.work = folder / "core.git", folder / "work"
-        self.git("init", "--bare", "--initial-branch=main", "--quiet", str(self.bare), at=folder)
-        self.git("init", "--initial-branch=main", "--quiet", str(self.work), at=folder)
-        self.git("remote", "add", "origin", str(self.bare))
-        self.minutes = 0
-
-    def git(self, *arguments: str, at: Path | None = None) -> str:
-        who = {"NAME": "A Developer", "EMAIL": "developer@example.org"}
-        env = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
-        date = (AT + timedelta(minutes=getattr(self, "minutes", 0))).isoformat()
-        env |= {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date, "GIT_CONFIG_GLOBAL": os.devnull}
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=at or self.work,
-            env={**os.environ, **env},
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        return done.stdout.strip()
-
-    def commit(self, subject: str, **files: str) -> str:
-        self.minutes += 1
-        for name, text in files.items():
-            (self.work / name.replace("__", "/")).parent.mkdir(parents=True, exist_ok=True)
-            (self.work / name.replace("__", "/")).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "-m", subject)
-        return self.git("rev-parse", "HEAD")
-
-    def publish(self, *refs: str) -> None:
-        self.git("push", "--quiet", "--force", "origin", *(refs or ("main",)))
-
-    def hook(self, name: str, script: str) -> None:
-        path = self.bare / "hooks" / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(0o755)
-
-    def at(self, ref: str) -> str:
-        return self.git("rev-parse", ref, at=self.bare)
+from tests.servers.git_bare import AT, MAIN, PRODUCTION, BareServer, filled, repositories
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Server:
-    server = Server(tmp_path)
-    server.commit("config: start", one="1\n")
-    server.commit("config: go on", two="2\n", folder__three="3\n")
-    server.publish("main", "main:kernelci.org")
-    return server
-
-
-def repositories(folder: Path, url: str, **options: object) -> GitRepositories:
-    return GitRepositories({"core": url}, folder / "mirrors", "kcibot", "bot@example.org", **options)  # type: ignore[arg-type]
+def server(tmp_path: Path) -> BareServer:
+    return filled(tmp_path)
 
 
 @pytest.fixture
-def core(server: Server, tmp_path: Path) -> GitRemote:
+def core(server: BareServer, tmp_path: Path) -> GitRemote:
     return repositories(tmp_path, str(server.bare)).remote("core")
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------
 
 
-def test_branches_and_tags_are_asked_of_the_server_and_tags_are_peeled(server: Server, core: GitRemote) -> None:
+def test_branches_and_tags_are_asked_of_the_server_and_tags_are_peeled(server: BareServer, core: GitRemote) -> None:
     head = server.at("main")
     server.git("tag", "light")
     server.git("tag", "-a", "-m", "heavy", "heavy")
@@ -101,13 +43,13 @@ def test_branches_and_tags_are_asked_of_the_server_and_tags_are_peeled(server: S
 
 
 def test_an_empty_repository_has_no_branches_and_no_tags(tmp_path: Path) -> None:
-    Server(tmp_path)
+    BareServer(tmp_path)
     core = repositories(tmp_path, str(tmp_path / "core.git")).remote("core")
     assert core.branches() == {}
     assert core.tags() == ()
 
 
-def test_log_is_newest_first_and_leaves_merges_out(server: Server, core: GitRemote) -> None:
+def test_log_is_newest_first_and_leaves_merges_out(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     server.git("checkout", "--quiet", "-b", "side")
     side = server.commit("test-configs.yaml: add a board\n\nIt is fast.", side="s\n")
@@ -122,7 +64,9 @@ def test_log_is_newest_first_and_leaves_merges_out(server: Server, core: GitRemo
     assert core.log(old, old) == ()
 
 
-def test_lost_commits_are_found_and_equal_patches_on_the_new_side_are_named(server: Server, core: GitRemote) -> None:
+def test_lost_commits_are_found_and_equal_patches_on_the_new_side_are_named(
+    server: BareServer, core: GitRemote
+) -> None:
     base = server.at("main")
     server.git("checkout", "--quiet", "-b", "production")
     both = server.commit("fix: needed at once", fix="now\n")
@@ -137,7 +81,7 @@ def test_lost_commits_are_found_and_equal_patches_on_the_new_side_are_named(serv
     assert core.lost(base, server.at("main")) == ()
 
 
-def test_changed_paths_know_renames_and_diff_can_be_of_one_path(server: Server, core: GitRemote) -> None:
+def test_changed_paths_know_renames_and_diff_can_be_of_one_path(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     server.git("mv", "one", "first")
     new = server.commit("rename", two="22\n", **{"with space": "w\n"})
@@ -152,7 +96,7 @@ def test_changed_paths_know_renames_and_diff_can_be_of_one_path(server: Server, 
     assert "first" in core.diff(old, new)
 
 
-def test_read_gives_the_text_and_says_so_if_there_is_no_such_file(server: Server, core: GitRemote) -> None:
+def test_read_gives_the_text_and_says_so_if_there_is_no_such_file(server: BareServer, core: GitRemote) -> None:
     head = server.at("main")
     assert core.read(head, "folder/three") == "3\n"
     assert core.paths(head) == ("folder/three", "one", "two")
@@ -164,7 +108,7 @@ def test_read_gives_the_text_and_says_so_if_there_is_no_such_file(server: Server
         core.read(head, "folder")
 
 
-def test_a_yaml_file_is_read_as_plain_values(server: Server, core: GitRemote) -> None:
+def test_a_yaml_file_is_read_as_plain_values(server: BareServer, core: GitRemote) -> None:
     text = "a: &x {day: 2019-05-06, n: 1, on: yes}\nb: {<<: *x, n: 2}\n"
     head = server.commit("add files", **{"good.yaml": text, "bad.yaml": "a: [1\nb: 2\n"})
     server.publish()
@@ -190,7 +134,7 @@ def test_what_is_no_full_commit_id_never_reaches_git(core: GitRemote) -> None:
             core.paths(text)
 
 
-def test_fetch_follows_moved_and_removed_branches_and_tags(server: Server, core: GitRemote, tmp_path: Path) -> None:
+def test_fetch_follows_moved_and_removed_branches_and_tags(server: BareServer, core: GitRemote, tmp_path: Path) -> None:
     server.git("tag", "moving")
     server.publish("main:gone", "--tags")
     core.fetch()
@@ -203,7 +147,7 @@ def test_fetch_follows_moved_and_removed_branches_and_tags(server: Server, core:
     assert "gone" not in server.git("for-each-ref", at=mirror)
 
 
-def test_a_branch_that_looks_like_an_option_is_only_a_name(server: Server, core: GitRemote, tmp_path: Path) -> None:
+def test_a_branch_that_looks_like_an_option_is_only_a_name(server: BareServer, core: GitRemote, tmp_path: Path) -> None:
     head, trap = server.at("main"), tmp_path / "trap"
     evil = f"--upload-pack=touch${{IFS}}{trap.name}"
     server.git("update-ref", f"refs/heads/{evil}", head, at=server.bare)
@@ -215,7 +159,7 @@ def test_a_branch_that_looks_like_an_option_is_only_a_name(server: Server, core:
 
 
 def test_checkout_writes_the_files_of_that_commit_into_an_empty_folder(
-    server: Server, core: GitRemote, tmp_path: Path
+    server: BareServer, core: GitRemote, tmp_path: Path
 ) -> None:
     (server.work / "run.sh").write_text("#!/bin/sh\n")
     (server.work / "run.sh").chmod(0o755)
@@ -232,7 +176,7 @@ def test_checkout_writes_the_files_of_that_commit_into_an_empty_folder(
 
 
 def test_a_commit_is_made_without_touching_the_server_and_always_has_the_same_id(
-    server: Server, core: GitRemote, tmp_path: Path
+    server: BareServer, core: GitRemote, tmp_path: Path
 ) -> None:
     head = server.at("main")
     files = {"one": "one\n", "new/file": "ü\n"}
@@ -246,7 +190,7 @@ def test_a_commit_is_made_without_touching_the_server_and_always_has_the_same_id
     assert core.branches()["main"] == head
 
 
-def test_a_changed_script_stays_executable(server: Server, core: GitRemote, tmp_path: Path) -> None:
+def test_a_changed_script_stays_executable(server: BareServer, core: GitRemote, tmp_path: Path) -> None:
     (server.work / "run.sh").write_text("#!/bin/sh\n")
     (server.work / "run.sh").chmod(0o755)
     head = server.commit("add a script")
@@ -256,7 +200,7 @@ def test_a_changed_script_stays_executable(server: Server, core: GitRemote, tmp_
     assert os.access(tmp_path / "out" / "run.sh", os.X_OK)
 
 
-def test_a_commit_that_changes_nothing_or_leaves_the_repository_is_refused(server: Server, core: GitRemote) -> None:
+def test_a_commit_that_changes_nothing_or_leaves_the_repository_is_refused(server: BareServer, core: GitRemote) -> None:
     head = server.at("main")
     with pytest.raises(PermanentError, match="would change nothing"):
         core.commit(head, {"one": "1\n"}, "again", AT)
@@ -265,7 +209,7 @@ def test_a_commit_that_changes_nothing_or_leaves_the_repository_is_refused(serve
             core.commit(head, {path: "x"}, "out", AT)
 
 
-def test_a_cherry_pick_keeps_the_author_and_always_has_the_same_id(server: Server, core: GitRemote) -> None:
+def test_a_cherry_pick_keeps_the_author_and_always_has_the_same_id(server: BareServer, core: GitRemote) -> None:
     base = server.at("main")
     fix = server.commit("fix: the thing", two="two\n")
     server.commit("more", one="x\n")
@@ -281,7 +225,7 @@ def test_a_cherry_pick_keeps_the_author_and_always_has_the_same_id(server: Serve
 
 
 def test_a_cherry_pick_conflict_names_the_paths_and_leaves_nothing_behind(
-    server: Server, core: GitRemote, tmp_path: Path
+    server: BareServer, core: GitRemote, tmp_path: Path
 ) -> None:
     base = server.at("main")
     fix = server.commit("fix", two="theirs\n")
@@ -296,7 +240,9 @@ def test_a_cherry_pick_conflict_names_the_paths_and_leaves_nothing_behind(
         core.cherry_pick(fix, fix, AT)
 
 
-def test_an_annotated_tag_is_an_object_of_its_own_and_always_has_the_same_id(server: Server, core: GitRemote) -> None:
+def test_an_annotated_tag_is_an_object_of_its_own_and_always_has_the_same_id(
+    server: BareServer, core: GitRemote
+) -> None:
     head = server.at("main")
     tag = core.annotate("kernelci-20210524", head, "kernelci-20210524", AT)
     assert core.annotate("kernelci-20210524", head, "kernelci-20210524", AT) == tag
@@ -310,7 +256,7 @@ def test_an_annotated_tag_is_an_object_of_its_own_and_always_has_the_same_id(ser
 # ---- pushing ---------------------------------------------------------------------------------------------------
 
 
-def test_a_push_moves_branch_and_tag_together_even_backwards(server: Server, core: GitRemote) -> None:
+def test_a_push_moves_branch_and_tag_together_even_backwards(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     first = server.git("rev-parse", "main~1")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
@@ -320,7 +266,7 @@ def test_a_push_moves_branch_and_tag_together_even_backwards(server: Server, cor
     assert core.tags() == (TagRef("v1", tag, new),)
 
 
-def test_a_push_that_is_already_there_is_done(server: Server, core: GitRemote) -> None:
+def test_a_push_that_is_already_there_is_done(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
     for _ in range(2):
@@ -328,7 +274,7 @@ def test_a_push_that_is_already_there_is_done(server: Server, core: GitRemote) -
     assert core.branches()["review"] == new
 
 
-def test_a_moved_lease_is_refused_and_nothing_is_pushed(server: Server, core: GitRemote) -> None:
+def test_a_moved_lease_is_refused_and_nothing_is_pushed(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
     moved = server.commit("somebody was faster", two="faster\n")
@@ -338,7 +284,7 @@ def test_a_moved_lease_is_refused_and_nothing_is_pushed(server: Server, core: Gi
     assert core.branches() == {"main": moved, "kernelci.org": old}
 
 
-def test_an_existing_tag_is_refused_and_its_branch_stays(server: Server, core: GitRemote) -> None:
+def test_an_existing_tag_is_refused_and_its_branch_stays(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     server.git("tag", "-a", "-m", "v1", "v1")
     server.publish("--tags")
@@ -349,7 +295,7 @@ def test_an_existing_tag_is_refused_and_its_branch_stays(server: Server, core: G
     assert core.branches()["main"] == old
 
 
-def test_a_hook_that_refuses_is_quoted_and_nothing_is_pushed(server: Server, core: GitRemote) -> None:
+def test_a_hook_that_refuses_is_quoted_and_nothing_is_pushed(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     server.hook(
         "update", '[ "$1" = refs/heads/kernelci.org ] || exit 0; echo "error: GH006: Protected branch" >&2; exit 1'
@@ -360,7 +306,7 @@ def test_a_hook_that_refuses_is_quoted_and_nothing_is_pushed(server: Server, cor
     assert core.branches() == {"main": old, "kernelci.org": old}
 
 
-def test_a_branch_moved_between_the_lease_and_the_update_is_a_moved_lease(server: Server, core: GitRemote) -> None:
+def test_a_branch_moved_between_the_lease_and_the_update_is_a_moved_lease(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     other = server.commit("faster", two="faster\n")
     server.publish("main:elsewhere")
@@ -371,7 +317,7 @@ def test_a_branch_moved_between_the_lease_and_the_update_is_a_moved_lease(server
     assert core.branches()["main"] == other
 
 
-def test_a_timeout_leaves_the_outcome_unknown_and_says_where_things_are(server: Server, tmp_path: Path) -> None:
+def test_a_timeout_leaves_the_outcome_unknown_and_says_where_things_are(server: BareServer, tmp_path: Path) -> None:
     old = server.at("main")
     core = repositories(tmp_path, str(server.bare), timeout_seconds=0.6).remote("core")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
@@ -380,7 +326,7 @@ def test_a_timeout_leaves_the_outcome_unknown_and_says_where_things_are(server: 
         core.push([RefUpdate(MAIN, new, old)])
 
 
-def test_a_push_cut_off_after_it_arrived_is_done(server: Server, tmp_path: Path) -> None:
+def test_a_push_cut_off_after_it_arrived_is_done(server: BareServer, tmp_path: Path) -> None:
     old = server.at("main")
     core = repositories(tmp_path, str(server.bare), timeout_seconds=0.6).remote("core")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
@@ -389,7 +335,7 @@ def test_a_push_cut_off_after_it_arrived_is_done(server: Server, tmp_path: Path)
     assert server.at("main") == new
 
 
-def test_a_server_that_dies_in_mid_push_leaves_the_outcome_unknown(server: Server, core: GitRemote) -> None:
+def test_a_server_that_dies_in_mid_push_leaves_the_outcome_unknown(server: BareServer, core: GitRemote) -> None:
     old = server.at("main")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
     server.hook("pre-receive", "kill -9 $PPID")
@@ -398,7 +344,7 @@ def test_a_server_that_dies_in_mid_push_leaves_the_outcome_unknown(server: Serve
     assert core.branches()["main"] == old
 
 
-def test_an_unreachable_server_is_worth_another_try(server: Server, core: GitRemote, tmp_path: Path) -> None:
+def test_an_unreachable_server_is_worth_another_try(server: BareServer, core: GitRemote, tmp_path: Path) -> None:
     old = server.at("main")
     new = core.commit(old, {"one": "x\n"}, "new", AT)
     server.bare.rename(tmp_path / "away")
@@ -454,7 +400,7 @@ def test_an_unknown_repository_is_refused_with_the_known_names(core: GitRemote, 
         known.remote("cor")
 
 
-def test_many_threads_may_use_one_repository(server: Server, core: GitRemote) -> None:
+def test_many_threads_may_use_one_repository(server: BareServer, core: GitRemote) -> None:
     head, made, errors = server.at("main"), [], []
 
     def work(number: int) -> None:

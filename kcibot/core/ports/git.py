@@ -83,7 +83,7 @@ class GitRemote(Protocol):
         ...
 
     def read(self, commit: str, path: str) -> str:
-        """A file's text; NotFound if the commit has no such path."""
+        """A file's text; NotFound if the commit has no such path, NotText if it is not UTF-8."""
         ...
 
     def document(self, commit: str, path: str) -> object:
@@ -94,8 +94,11 @@ class GitRemote(Protocol):
         """All files below a folder of that commit."""
         ...
 
-    def commit(self, parent: str, files: Mapping[str, str], message: str, at: datetime) -> str:
-        """Make a commit on `parent` with those files' new texts, in the local mirror only. Same input, same id."""
+    def commit(self, parent: str, files: Mapping[str, str | None], message: str, at: datetime) -> str:
+        """Make a commit on `parent` with those files' new texts, None for one that goes, in the local mirror only.
+
+        Same input, same id.
+        """
         ...
 
     def cherry_pick(self, commit: str, onto: str, at: datetime) -> str:
@@ -107,7 +110,11 @@ class GitRemote(Protocol):
         ...
 
     def push(self, updates: Sequence[RefUpdate]) -> None:
-        """All or nothing, each by an explicit lease. A moved lease or a refusal is PermanentError, naming which."""
+        """All or nothing, each by an explicit lease; what a branch loses by it stays in the local mirror.
+
+        A moved lease or a refusal is PermanentError, naming which; a server that could not be reached, or could not
+        write, TransientError; OutcomeUnknown if nobody can tell.
+        """
         ...
 
     def checkout(self, commit: str, into: Path) -> None:
