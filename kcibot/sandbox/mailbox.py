@@ -67,8 +67,17 @@ class Received:
 
     @property
     def text(self) -> str:
-        """The decoded body, its lines ended by a line feed alone."""
-        return str(self.message.get_content()).replace("\r\n", "\n")
+        """The decoded body as plain text, its lines ended by a line feed alone."""
+        return self._body("plain")
+
+    @property
+    def html(self) -> str:
+        """The decoded body as HTML, empty if it has none."""
+        return self._body("html")
+
+    def _body(self, form: str) -> str:
+        found = self.message.get_body((form,))
+        return str(found.get_content()).replace("\r\n", "\n") if found else ""
 
 
 class ListArchive(StandIn):

@@ -2,30 +2,20 @@
 
 import imaplib
 import logging
-import re
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email import policy
-from email.message import EmailMessage
-from email.utils import format_datetime, getaddresses
 from enum import StrEnum
 from typing import assert_never
 from urllib.parse import quote
 
 from kcibot.core.ports import Mail, Sent
 from kcibot.errors import ConfigError, KcibotError, OutcomeUnknown, PermanentError, TransientError
+from kcibot.services.mail_message import MESSAGE_ID, bare, message_of
 
 log = logging.getLogger(__name__)
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_MESSAGE_ID = re.compile(r"<[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+>")
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
-# Seven bits only: not every server on the way need know 8BITMIME.
-# A subject is never folded: some readers show the fold as a leading blank. RFC 5322 allows 998 characters a line.
-_POLICY = policy.SMTP.clone(cte_type="7bit", max_line_length=900)
 
 
 class MailSecurity(StrEnum):
@@ -38,7 +28,11 @@ class MailSecurity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SentFolder:
-    """An IMAP folder (over TLS) in which every mail that went out is found."""
+    """An IMAP folder (over TLS) in which mails that went out are found.
+
+    Few servers file what they send. `copy_to` is an address whose mail arrives in that folder: every mail goes to it
+    too, without saying so. Only with it does a folder without the mail prove that the mail was not sent.
+    """
 
     host: str
     user: str
@@ -46,6 +40,7 @@ class SentFolder:
     folder: str = "Sent"
     port: int = 993
     ca_file: str = ""
+    copy_to: str = ""
 
 
 class SmtpMailer:
@@ -90,7 +85,7 @@ class SmtpMailer:
         PermanentError, or TransientError if all refusals are for now only. OutcomeUnknown if the connection broke
         after the text was handed over: look with `sent`.
         """
-        message = _message(mail).as_bytes()
+        message = message_of(mail).as_bytes()
         with _nothing_sent(self._server):
             session = self._connect()
         try:
@@ -107,11 +102,13 @@ class SmtpMailer:
     def sent(self, message_id: str) -> Sent:
         """Look in the sent folder, then in the archive, as far as they are configured.
 
-        Both lag behind by minutes: a NO is worth believing only some time after the sending.
+        Both lag behind by minutes: a NO is worth believing only some time after the sending. That of a folder counts
+        only if a copy of every mail is sent to it.
         """
         found = []
         if self._sent_folder is not None:
-            found.append(_in_folder(self._sent_folder, message_id, self._timeout))
+            seen = _in_folder(self._sent_folder, message_id, self._timeout)
+            found += [] if seen is Sent.NO and not self._sent_folder.copy_to else [seen]
         if self._archive_url and Sent.YES not in found:
             found.append(_in_archive(self._archive_url, message_id, self._timeout))
         if Sent.YES in found:
@@ -146,10 +143,12 @@ class SmtpMailer:
 
         `smtplib.sendmail` would go on with those accepted, and a mail to half a list cannot be taken back.
         """
-        code, reply = session.mail(_bare(mail.sender))
+        code, reply = session.mail(bare(mail.sender))
         if not _accepted(code):
             raise _refusal([code], f"{self._server} refused the sender {mail.sender}: {_text(code, reply)}")
-        answers = [(recipient, *session.rcpt(_bare(recipient))) for recipient in mail.recipients]
+        copy = self._sent_folder.copy_to if self._sent_folder else ""
+        everybody = (*mail.recipients, *([copy] if copy else []))
+        answers = [(recipient, *session.rcpt(bare(recipient))) for recipient in everybody]
         refused = [(recipient, code, reply) for recipient, code, reply in answers if not _accepted(code)]
         if refused:
             who = "; ".join(f"{recipient}: {_text(code, reply)}" for recipient, code, reply in refused)
@@ -172,34 +171,6 @@ class SmtpMailer:
             raise OutcomeUnknown(f"{self._server} answered the mail {message_id} with nonsense; it may have been sent.")
 
 
-def _message(mail: Mail) -> EmailMessage:
-    """The mail as plain text in UTF-8; PermanentError if a header could smuggle in another one."""
-    for value in (mail.sender, mail.subject, mail.message_id, *mail.recipients):
-        if _CONTROL.search(value):
-            raise PermanentError(f"The mail was not sent: a line break or control character in {value!r}.")
-    if not _is_text(mail.subject + mail.text):
-        raise PermanentError("The mail was not sent: it holds bytes that are no text, perhaps from a commit's subject.")
-    if not _MESSAGE_ID.fullmatch(mail.message_id):
-        raise PermanentError(f"The mail was not sent: {mail.message_id!r} is no Message-ID.")
-    if not mail.recipients:
-        raise PermanentError("The mail was not sent: it has no recipient.")
-    for address in (mail.sender, *mail.recipients):
-        _bare(address)
-    message = EmailMessage(policy=_POLICY)
-    message["Message-ID"] = mail.message_id
-    message["Date"] = format_datetime(mail.date)
-    message["From"] = mail.sender
-    message["To"] = ", ".join(mail.recipients)
-    message["Subject"] = mail.subject
-    message.set_content(mail.text)
-    return message
-
-
-def _is_text(value: str) -> bool:
-    """False for what was read from bytes that are no UTF-8, as Python keeps them (lone surrogates)."""
-    return not any(0xD800 <= ord(letter) <= 0xDFFF for letter in value)  # noqa: PLR2004 (Unicode's range of surrogates)
-
-
 def _secret(password: Callable[[], str]) -> str:
     """The password, checked here because smtplib and imaplib would quote a wrong one in their errors."""
     secret = password()
@@ -208,19 +179,13 @@ def _secret(password: Callable[[], str]) -> str:
     return secret
 
 
-def _bare(address: str) -> str:
-    """The address without the person's name; PermanentError if it is not exactly one."""
-    found = [bare for _name, bare in getaddresses([address])]
-    if len(found) != 1 or not _ADDRESS.fullmatch(found[0]):
-        raise PermanentError(f"The mail was not sent: {address!r} is not one mail address.")
-    return found[0]
-
-
 @contextmanager
 def _nothing_sent(server: str) -> Iterator[None]:
     """Translate what goes wrong before the text is handed over: it certainly had no effect."""
     try:
         yield
+    except ConfigError as error:
+        raise PermanentError(f"{str(error).rstrip('.')}. Nothing was sent.") from error
     except smtplib.SMTPAuthenticationError as error:
         # Not chained: some servers repeat the login in their answer.
         raise _refusal([error.smtp_code], f"{server} refused the login ({error.smtp_code})") from None
@@ -250,7 +215,7 @@ def _text(code: int, reply: bytes | str) -> str:
 
 
 def _in_folder(place: SentFolder, message_id: str, timeout: float) -> Sent:
-    if not _MESSAGE_ID.fullmatch(message_id):
+    if not MESSAGE_ID.fullmatch(message_id):
         return Sent.NO  # `send` refuses such a mail, so there is none
     try:
         context = ssl.create_default_context(cafile=place.ca_file or None)
@@ -261,7 +226,7 @@ def _in_folder(place: SentFolder, message_id: str, timeout: float) -> Sent:
                 log.warning("The mail folder %s on %s cannot be opened.", place.folder, place.host)
                 return Sent.CANNOT_TELL
             found, numbers = session.uid("SEARCH", "HEADER", "Message-ID", f'"{message_id}"')
-    except (imaplib.IMAP4.error, OSError) as error:
+    except (imaplib.IMAP4.error, OSError, ConfigError) as error:
         log.warning("The mail folder %s on %s cannot be seen: %s", place.folder, place.host, type(error).__name__)
         return Sent.CANNOT_TELL
     if found != "OK" or not numbers or numbers[0] is None:

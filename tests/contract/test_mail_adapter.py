@@ -2,9 +2,6 @@
 
 import re
 import socket
-import socketserver
-import ssl
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,9 +12,9 @@ from kcibot.core.ports import Mail, Sent
 from kcibot.errors import ConfigError, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.mailbox import MailboxSecurity, MailboxStandIn, MailFault
-from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer
+from kcibot.services.mail import MailSecurity, SmtpMailer
+from tests.fakes.imap import COPIES, PASSWORD, USER, ImapServer, folder_of, imap_server
 
-USER, PASSWORD = "kcibot@kernelci.org", "a-mail-secret"
 LIST, SECOND = "kernelci@groups.io", "kernelci-results@groups.io"
 
 
@@ -74,6 +71,36 @@ def test_an_accepted_mail_arrives_as_it_was_written(mailbox: MailboxStandIn) -> 
     assert received.raw.isascii()
 
 
+HTML = "<!DOCTYPE html>\n<html><body>\n<p>Grüße</p>\n</body></html>\n"
+
+
+def test_a_mail_with_html_goes_out_in_both_forms(mailbox: MailboxStandIn) -> None:
+    mailer(mailbox).send(mail(html=HTML))
+    (received,) = mailbox.messages
+    assert received.message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in received.message.iter_parts()] == ["text/plain", "text/html"]
+    assert (received.text, received.html) == (mail().text, HTML)
+    assert received.raw.isascii()
+
+
+def test_the_same_mail_is_the_same_bytes_whenever_it_is_sent(mailbox: MailboxStandIn) -> None:
+    for _ in range(2):
+        mailer(mailbox).send(mail(html=HTML))
+    mailer(mailbox).send(mail(2, html=HTML))
+    first, again, other = mailbox.messages
+    assert first.raw == again.raw
+    assert first.message.get_boundary() != other.message.get_boundary()
+
+
+def test_answers_go_to_the_list_and_a_follow_up_is_found_below_its_mail(mailbox: MailboxStandIn) -> None:
+    mailer(mailbox).send(mail(2, reply_to=(LIST,), in_reply_to=mail().message_id))
+    (received,) = mailbox.messages
+    assert received.message["Reply-To"] == LIST
+    assert received.message["In-Reply-To"] == mail().message_id
+    assert received.message["References"] == mail().message_id
+    assert received.message["Auto-Submitted"] == "auto-generated"
+
+
 def test_a_long_message_id_stays_one_line_to_be_found_by(mailbox: MailboxStandIn) -> None:
     long = f"<{'release-' * 15}@kernelci.org>"
     mailer(mailbox).send(mail(message_id=long))
@@ -104,6 +131,11 @@ def test_a_lone_dot_does_not_end_the_mail(mailbox: MailboxStandIn) -> None:
         {"message_id": "release-1"},
         {"message_id": "<a@b>\r\nBcc: everybody@example.org"},
         {"message_id": '<a"b@c>'},
+        {"html": "<p>\udcff</p>"},
+        {"reply_to": ("a@example.org\nBcc: everybody@example.org",)},
+        {"reply_to": ("nobody",)},
+        {"in_reply_to": "<a@b>\nBcc: everybody@example.org"},
+        {"in_reply_to": "release-1"},
     ],
     ids=repr,
 )
@@ -198,9 +230,9 @@ def test_a_wrong_password_is_permanent_and_not_told() -> None:
 
 
 @pytest.mark.parametrize("password", ["geh\u00e9im", "two\nlines"])
-def test_a_password_that_cannot_be_sent_is_a_configuration_error_and_not_told(password: str) -> None:
+def test_a_password_that_cannot_be_sent_is_permanent_and_not_told(password: str) -> None:
     with MailboxStandIn(MailboxSecurity.STARTTLS, USER, PASSWORD) as mailbox:
-        with pytest.raises(ConfigError) as caught:
+        with pytest.raises(PermanentError, match="Nothing was sent") as caught:
             secure_mailer(mailbox, password=password).send(mail())
         assert mailbox.messages == ()
     assert password not in str(caught.value)
@@ -257,49 +289,6 @@ def test_an_archive_that_cannot_be_seen_tells_nothing(mailbox: MailboxStandIn, f
 # ---- the sent folder --------------------------------------------------------------------------------------------
 
 
-class ImapServer(socketserver.ThreadingTCPServer):
-    """As much of IMAP as one look in a folder takes: LOGIN, SELECT or EXAMINE, UID SEARCH, LOGOUT."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-
-    def __init__(self, context: ssl.SSLContext, message_ids: set[str]) -> None:
-        super().__init__(("127.0.0.1", 0), ImapSession)
-        self.message_ids = message_ids
-        self.socket = context.wrap_socket(self.socket, server_side=True)
-
-
-class ImapSession(socketserver.StreamRequestHandler):
-    server: ImapServer
-
-    def handle(self) -> None:
-        self.wfile.write(b"* OK IMAP4rev1 ready\r\n")
-        for line in self.rfile:
-            tag, command, *_rest = line.decode().split()
-            for answer in self._answers(command.upper(), line.decode()):
-                self.wfile.write(answer.replace("TAG", tag).encode() + b"\r\n")
-            if command.upper() == "LOGOUT":
-                return
-
-    def _answers(self, command: str, line: str) -> list[str]:
-        match command:
-            case "CAPABILITY":
-                return ["* CAPABILITY IMAP4rev1", "TAG OK done"]
-            case "LOGIN":
-                return ["TAG OK done" if PASSWORD in line else "TAG NO wrong password"]
-            case "EXAMINE":
-                if '"Sent"' not in line:
-                    return ["TAG NO no such mailbox"]
-                return ["* 1 EXISTS", "TAG OK [READ-ONLY] done"]
-            case "UID":
-                found = any(f'HEADER Message-ID "{known}"' in line for known in self.server.message_ids)
-                return ["* SEARCH 7" if found else "* SEARCH", "TAG OK done"]
-            case "LOGOUT":
-                return ["* BYE", "TAG OK done"]
-            case _:
-                return ["TAG BAD what?"]
-
-
 @pytest.fixture
 def secure_mailbox() -> Iterator[MailboxStandIn]:
     with MailboxStandIn(MailboxSecurity.STARTTLS, USER, PASSWORD) as stand_in:
@@ -308,37 +297,56 @@ def secure_mailbox() -> Iterator[MailboxStandIn]:
 
 @pytest.fixture
 def imap(secure_mailbox: MailboxStandIn) -> Iterator[ImapServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(secure_mailbox.ca_file, secure_mailbox.key_file)
-    with ImapServer(context, {mail().message_id}) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
+    with imap_server(secure_mailbox) as server:
         yield server
-        server.shutdown()
 
 
-def looking(
-    secure_mailbox: MailboxStandIn, imap: ImapServer, password: str = PASSWORD, folder: str = "Sent"
-) -> SmtpMailer:
-    place = SentFolder("127.0.0.1", USER, lambda: password, folder, imap.server_address[1], secure_mailbox.ca_file)
-    return secure_mailer(secure_mailbox, sent_folder=place)
+def looking(imap: ImapServer, archive: str = "", **folder: str) -> SmtpMailer:
+    return secure_mailer(imap.mailbox, sent_folder=folder_of(imap, **folder), archive_url=archive)
 
 
-def test_the_sent_folder_tells_what_went_out(secure_mailbox: MailboxStandIn, imap: ImapServer) -> None:
-    assert looking(secure_mailbox, imap).sent(mail().message_id) is Sent.YES
-    assert looking(secure_mailbox, imap).sent(mail(2).message_id) is Sent.NO
+def test_a_copy_of_every_mail_goes_to_the_sent_folder_and_nobody_reads_of_it(imap: ImapServer) -> None:
+    looking(imap).send(mail())
+    (received,) = imap.mailbox.messages
+    assert received.recipients == (LIST, SECOND, COPIES)
+    assert COPIES not in received.raw.decode()
 
 
-def test_a_sent_folder_that_cannot_be_opened_tells_nothing(secure_mailbox: MailboxStandIn, imap: ImapServer) -> None:
-    assert looking(secure_mailbox, imap, password="wrong").sent(mail().message_id) is Sent.CANNOT_TELL
-    assert looking(secure_mailbox, imap, folder="Nowhere").sent(mail().message_id) is Sent.CANNOT_TELL
+def test_the_sent_folder_tells_what_went_out(imap: ImapServer) -> None:
+    assert looking(imap).sent(mail().message_id) is Sent.NO
+    looking(imap).send(mail())
+    assert looking(imap).sent(mail().message_id) is Sent.YES
+    assert looking(imap).sent(mail(2).message_id) is Sent.NO
 
 
-def test_two_places_must_agree_before_a_mail_was_not_sent(secure_mailbox: MailboxStandIn, imap: ImapServer) -> None:
-    place = SentFolder("127.0.0.1", USER, lambda: PASSWORD, "Sent", imap.server_address[1], secure_mailbox.ca_file)
-    both = secure_mailer(secure_mailbox, sent_folder=place, archive_url=secure_mailbox.archive_url)
+def test_a_folder_into_which_nobody_files_is_no_proof_that_a_mail_was_not_sent(imap: ImapServer) -> None:
+    plain = looking(imap, copy_to="")
+    plain.send(mail())
+    assert plain.sent(mail().message_id) is Sent.CANNOT_TELL
+    assert looking(imap, imap.mailbox.archive_url, copy_to="").sent(mail().message_id) is Sent.YES
+    assert looking(imap, imap.mailbox.archive_url, copy_to="").sent(mail(2).message_id) is Sent.NO, "by the archive"
+    looking(imap).send(mail(3))
+    assert plain.sent(mail(3).message_id) is Sent.YES, "what is there was sent"
+
+
+def test_a_copy_that_is_refused_sends_nothing_to_anybody(imap: ImapServer) -> None:
+    imap.mailbox.refuse(COPIES)
+    with pytest.raises(PermanentError, match=f"refused {COPIES}"):
+        looking(imap).send(mail())
+    assert imap.mailbox.messages == ()
+
+
+def test_a_sent_folder_that_cannot_be_opened_tells_nothing(imap: ImapServer) -> None:
+    looking(imap).send(mail())
+    assert looking(imap, password="wrong").sent(mail().message_id) is Sent.CANNOT_TELL
+    assert looking(imap, password="geh\u00e9im").sent(mail().message_id) is Sent.CANNOT_TELL
+    assert looking(imap, folder="Nowhere").sent(mail().message_id) is Sent.CANNOT_TELL
+
+
+def test_two_places_must_agree_before_a_mail_was_not_sent(imap: ImapServer) -> None:
+    both = looking(imap, imap.mailbox.archive_url)
     assert both.sent(mail(2).message_id) is Sent.NO
     both.send(mail(2))
     assert both.sent(mail(2).message_id) is Sent.YES
-    secure_mailbox.archive.faults.add(Fault(FaultKind.STATUS))
+    imap.mailbox.archive.faults.add(Fault(FaultKind.STATUS))
     assert both.sent(mail(3).message_id) is Sent.CANNOT_TELL

@@ -8,7 +8,11 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail to be sent. `message_id` is made beforehand, so that a repeated one can be recognised."""
+    """A mail to be sent. `message_id` is made beforehand, so that a repeated one can be recognised.
+
+    With `html` it goes out in both forms, of which readers see one. `reply_to` are the addresses that answers go to,
+    `in_reply_to` is the Message-ID of the mail that this one follows; each may be empty.
+    """
 
     message_id: str
     sender: str
@@ -16,6 +20,9 @@ class Mail:
     subject: str
     text: str
     date: datetime
+    html: str = ""
+    reply_to: tuple[str, ...] = ()
+    in_reply_to: str = ""
 
 
 class Sent(StrEnum):
