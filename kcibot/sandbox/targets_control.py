@@ -3,7 +3,9 @@
 A program of its own, run by the playbooks' handlers and by `Targets`; it needs nothing but Python itself. It keeps no
 children: a service it started outlives it.
 
-    python -IS targets_control.py FOLDER start|stop|restart NAME...
+    python -IS targets_control.py FOLDER start|stop|restart|age NAME...
+
+`age` tells how many seconds each has been running, and fails for one that does not run.
 """
 
 import fcntl
@@ -33,7 +35,16 @@ def main(folder: Path, verb: str, names: Sequence[str]) -> int:
             children = {name: _launch(folder, name) for name in names if not runs(folder, name)}
             for name, child in children.items():
                 _wait_until_it_answers(folder, name, child)
+        if verb == "age":
+            for name in names:
+                sys.stdout.write(f"{_age(folder, name):.3f}\n")
     return 0
+
+
+def _age(folder: Path, name: str) -> float:
+    if not runs(folder, name):
+        raise SystemExit(f"{name} does not run")
+    return time.time() - float(json.loads((folder / "run" / f"{name}.json").read_text())["started"])
 
 
 def runs(folder: Path, name: str) -> bool:

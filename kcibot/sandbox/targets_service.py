@@ -111,7 +111,10 @@ def _handler(version: str, static: Path) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", keep)
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET  # noqa: N815 (the name that the server looks for)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class's name)
             """Say nothing."""

@@ -10,18 +10,21 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from kcibot.core.ports import Cancellation, Deployment, DeployResult, Report
+from kcibot.core.ports import Answer, Cancellation, Deployment, DeployResult, Report, ignore_report
 from kcibot.errors import Aborted, ConfigError, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.ansible_endings import CUT_OFF, result_of
+from kcibot.services.ansible_command import COMMANDS, command_line, commands_line, playbook_of, shown_variables
+from kcibot.services.ansible_endings import CUT_OFF, answers_of, result_of
 from kcibot.services.ansible_events import cut
-from kcibot.services.ansible_record import SUPERVISOR, Ending, Order, Record, remove_old
+from kcibot.services.ansible_record import SUPERVISOR, Ending, Order, Record, remove, remove_old
 
 FOLLOW_SECONDS = 0.1
+REPEAT_SECONDS = 5.0
+"""How often the task that runs is told again."""
+LOOK_SECONDS = 300.0
+"""How long commands that only look may take."""
 STOP_SECONDS = 10.0
 """How long a supervisor may take to end what it runs, before it is ended itself."""
 
-_WORD = re.compile(r"[A-Za-z0-9_./@:+][A-Za-z0-9_./@:+,*!&-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,199}")
 
 # The bot's own secrets are in its environment, and a playbook can read its environment.
@@ -56,33 +59,63 @@ class AnsibleDeployer:
         self._timeout_seconds = timeout_seconds
 
     def command(self, deployment: Deployment) -> tuple[str, ...]:
-        """The exact argv, fit to be shown.
+        return command_line(deployment)
 
-        `--force-handlers` is always there: without it handlers are lost when a later task fails, the next try sees
-        "no change", and the old code goes on running.
-        """
-        words = ["ansible-playbook", "-i", _word("inventory", deployment.inventory), "-l", _limit(deployment.limit)]
-        words += ["-D"] if deployment.diff else []
-        words += ["-C"] if deployment.check else []
-        words += ["-b"] if deployment.become else []
-        words += ["--ask-become-pass"] if deployment.ask_become_pass else []
-        words += ["--force-handlers"]
-        words += [f"--skip-tags={_words('tag', deployment.skip_tags)}"] if deployment.skip_tags else []
-        words += ["-t", _words("tag", deployment.tags)] if deployment.tags else []
-        words += ["--private-key", _word("key file", deployment.private_key)] if deployment.private_key else []
-        for name, value in sorted(deployment.extra_vars.items()):
-            words += ["-e", _extra(name, value)]
-        return (*words, _word("playbook", deployment.playbook))
+    def variables(self) -> Mapping[str, str]:
+        return shown_variables({**_meant(), **self._chosen()})
 
     def deploy(self, deployment: Deployment, report: Report, cancellation: Cancellation) -> DeployResult:
-        command = self.command(deployment)
-        password = self._password(deployment)
         record = self._record(deployment.ident or uuid.uuid4().hex)
+        order = self._order(deployment, command_line(deployment), check=deployment.check)
+        ending = self._run(record, deployment, order, report, cancellation)
+        return result_of(ending, _output(record))
+
+    def outcome(self, ident: str, report: Report, cancellation: Cancellation) -> DeployResult | None:
+        record = self._record(ident)
+        ending = _followed(record, report, cancellation)
+        return None if ending is None else result_of(ending, _output(record))
+
+    def ask(
+        self,
+        deployment: Deployment,
+        commands: Sequence[tuple[str, ...]],
+        cancellation: Cancellation,
+        since: str = "",
+    ) -> tuple[Answer, ...]:
+        record = self._record(uuid.uuid4().hex)
+        added = {COMMANDS: playbook_of(commands, looking=True)}
+        order = self._order(deployment, commands_line(deployment), added=added, looking=True)
+        try:
+            ending = self._run(record, deployment, order, ignore_report, cancellation)
+        except (OutcomeUnknown, Aborted) as error:
+            raise TransientError("The look at the machines was broken off; nothing was changed.") from error
+        finally:
+            remove(record)
+        return answers_of(ending, commands, self._begun_at(since))
+
+    def act(
+        self,
+        deployment: Deployment,
+        commands: Sequence[tuple[str, ...]],
+        report: Report,
+        cancellation: Cancellation,
+    ) -> None:
+        record = self._record(uuid.uuid4().hex)
+        added = {COMMANDS: playbook_of(commands, looking=False)}
+        order = self._order(deployment, commands_line(deployment), added=added)
+        ending = self._run(record, deployment, order, report, cancellation)
+        result_of(ending, _output(record))
+
+    def _run(
+        self, record: Record, deployment: Deployment, order: Order, report: Report, cancellation: Cancellation
+    ) -> Ending:
+        """How it ended, in this life or, for a name that was run before, in that one."""
+        password = self._password(deployment)
         if not deployment.folder.is_dir():
             raise PermanentError("The folder with the playbooks is not there; nothing was started.")
         if cancellation.cancelled:
             raise Aborted("The deployment was stopped before it began; nothing was changed.")
-        supervisor = self._started(record, deployment, command, password)
+        supervisor = self._started(record, deployment.folder, order, password)
         try:
             ending = _followed(record, report, cancellation)
         finally:
@@ -91,11 +124,25 @@ class AnsibleDeployer:
                     supervisor.wait(STOP_SECONDS)
         if ending is None:
             raise PermanentError(f"The deployment could not be started; nothing was changed: {_last_words(record)}")
-        return result_of(ending)
+        return ending
 
-    def outcome(self, ident: str, report: Report, cancellation: Cancellation) -> DeployResult | None:
-        ending = _followed(self._record(ident), report, cancellation)
-        return None if ending is None else result_of(ending)
+    def _order(
+        self,
+        deployment: Deployment,
+        command: tuple[str, ...],
+        *,
+        added: Mapping[str, str] | None = None,
+        check: bool = False,
+        looking: bool = False,
+    ) -> Order:
+        seconds = min(self._timeout_seconds, LOOK_SECONDS) if looking else self._timeout_seconds
+        return Order(command, check, deployment.ask_become_pass, seconds, self._chosen(), added or {}, looking)
+
+    def _chosen(self) -> dict[str, str]:
+        return {"ANSIBLE_HOST_KEY_CHECKING": "True", **self._variables}
+
+    def _begun_at(self, ident: str) -> float | None:
+        return self._record(ident).begun_at() if ident else None
 
     def _record(self, ident: str) -> Record:
         if not _IDENT.fullmatch(ident):
@@ -109,9 +156,7 @@ class AnsibleDeployer:
             raise ConfigError("The deployment asks for a sudo password, and none is configured.")
         return self._become_password()
 
-    def _started(
-        self, record: Record, deployment: Deployment, command: tuple[str, ...], password: str
-    ) -> "subprocess.Popen[str] | None":
+    def _started(self, record: Record, playbooks: Path, order: Order, password: str) -> "subprocess.Popen[str] | None":
         """The supervisor; None if there is or was one for this very run."""
         try:
             lock = record.take()
@@ -121,9 +166,7 @@ class AnsibleDeployer:
                 if record.begun or record.ending() is not None:
                     return None
                 remove_old(self._folder)
-                variables = {"ANSIBLE_HOST_KEY_CHECKING": "True", **self._variables}
-                order = Order(command, deployment.check, deployment.ask_become_pass, self._timeout_seconds, variables)
-                record.prepare(order, deployment.folder)
+                record.prepare(order, playbooks)
                 return self._supervisor(record, lock, password)
             finally:
                 os.close(lock)  # the supervisor has it too
@@ -151,9 +194,17 @@ class AnsibleDeployer:
     def _environment(self) -> dict[str, str]:
         """Of the bot's own environment only what is harmless; nothing that says whose child it is."""
         ours = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-        meant = {name: value for name, value in os.environ.items() if name.startswith("ANSIBLE_")}
         programs = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
-        return {**ours, **_FIXED_VARIABLES, **meant, "PATH": programs}
+        return {**ours, **_FIXED_VARIABLES, **_meant(), "PATH": programs}
+
+
+def _meant() -> dict[str, str]:
+    """What somebody set for the bot's own process so that Ansible has it."""
+    return {name: value for name, value in os.environ.items() if name.startswith("ANSIBLE_")}
+
+
+def _output(record: Record) -> str:
+    return str(record.output) if record.output.exists() else ""
 
 
 def _followed(record: Record, report: Report, cancellation: Cancellation) -> Ending | None:
@@ -161,12 +212,15 @@ def _followed(record: Record, report: Report, cancellation: Cancellation) -> End
 
     Raises OutcomeUnknown if it began and was killed before it could say how it ended.
     """
-    told, stop_at = 0, None
+    told, stop_at, newest, repeat_at = 0, None, "", 0.0
     while True:
         over = record.free()
         lines, told = record.told(told)
+        if not lines and newest and time.monotonic() > repeat_at:
+            lines = [newest]  # a card that has just been edited took no notice of it
         for line in lines:
             report(line)
+            newest, repeat_at = line, time.monotonic() + REPEAT_SECONDS
         ending = record.ending()
         if ending is not None:
             return ending
@@ -191,25 +245,3 @@ def _last_words(record: Record) -> str:
     except OSError:
         lines = []
     return cut(next((line for line in reversed(lines) if line.strip()), "its supervisor said nothing"))
-
-
-def _word(what: str, text: str) -> str:
-    """A value for an option; one that could be read as an option itself is refused."""
-    if not _WORD.fullmatch(text):
-        raise PermanentError(f"{text[:60]!r} cannot be the {what} of a deployment; nothing was started.")
-    return text
-
-
-def _limit(text: str) -> str:
-    return _word("host", text)
-
-
-def _words(what: str, texts: Sequence[str]) -> str:
-    return ",".join(_word(what, text) for text in texts)
-
-
-def _extra(name: str, value: str) -> str:
-    """NAME=VALUE, quoted as Ansible splits it; templates are refused, since Ansible would evaluate them."""
-    if not _VARIABLE.fullmatch(name) or any(letter in value for letter in "{}\n\r\0'\"\\"):
-        raise PermanentError(f"The variable {name[:60]!r} of the deployment has a value that cannot be passed safely.")
-    return f"{name}={value}" if " " not in value and value else f"{name}='{value}'"

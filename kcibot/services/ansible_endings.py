@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from kcibot.core.ports import DeployResult
+from kcibot.core.ports import Answer, DeployResult
 from kcibot.errors import Aborted, OutcomeUnknown, PermanentError, TransientError
+from kcibot.services.ansible_command import task_number
 from kcibot.services.ansible_events import cut
 from kcibot.services.ansible_record import Ending
 
@@ -15,11 +16,45 @@ _NEVER_REACHED = re.compile(
     r"Failed to connect|Connection refused|timed out|Could not resolve|Name or service not known|No route to host"
     r"|Network is unreachable"
 )
-_NOT_LET_IN = re.compile(r"Permission denied|Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED")
+_NOT_LET_IN = re.compile(
+    r"Permission denied|Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED|Too many authentication"
+    r"|(Incorrect|Missing) \w+ password|privilege (escalation|elevation)|become password"
+)
 
 
-def result_of(ending: Ending) -> DeployResult:
-    """The result of a playbook that ended well; whatever else it was is raised, as `Deployer.deploy` promises."""
+def answers_of(ending: Ending, commands: Sequence[tuple[str, ...]], since: float | None) -> tuple[Answer, ...]:
+    """What commands that only looked brought; whatever kept one of them from an answer is raised."""
+    if ending.status == "refused":
+        raise PermanentError(f"{'; '.join(ending.messages)}; nothing was asked.")
+    if ending.unreachable:
+        said = f"Ansible could not reach {_unreached(ending)}. Nothing was changed."
+        let_in = not any(_NOT_LET_IN.search(reason) for _host, reason in ending.unreachable)
+        raise TransientError(said) if let_in else PermanentError(said)
+    if ending.failures:
+        raise PermanentError(f"The machines could not be asked: {cut('; '.join(ending.failures))}")
+    if ending.status in {"not-begun", "lost", "canceled", "timeout"}:
+        raise TransientError("The machines were asked, and gave no answer in time. Nothing was changed.")
+    if ending.status != "successful" or not ending.finished or not ending.answers:
+        raise PermanentError(f"Ansible asked nobody: {_complaint(ending.messages)}. Nothing was changed.")
+    return tuple(
+        Answer(host, commands[task_number(task)], code, text, at - (since or at))
+        for host, task, code, text, at in ending.answers
+    )
+
+
+def result_of(ending: Ending, output: str = "") -> DeployResult:
+    """The result of a playbook that ended well; whatever else it was is raised, as `Deployer.deploy` promises.
+
+    `output` names the file with all that was said, which a failure names too.
+    """
+    try:
+        return _result_of(ending, output)
+    except (PermanentError, OutcomeUnknown) as error:
+        where = f" All that Ansible said is in {output}." if output else ""
+        raise type(error)(f"{error}{where}") from error
+
+
+def _result_of(ending: Ending, output: str) -> DeployResult:
     if ending.status == "not-begun":
         raise Aborted("The deployment was stopped before it began; nothing was changed.")
     if ending.status == "refused":
@@ -31,7 +66,7 @@ def result_of(ending: Ending) -> DeployResult:
     if ending.status == "successful" and ending.finished:
         if ending.processed == 0:
             raise PermanentError("Ansible ran no task at all: no host or no tag fits. Nothing was changed.")
-        return DeployResult(ending.ok, ending.changed, ending.changes, ending.handlers)
+        return DeployResult(ending.ok, ending.changed, ending.changes, ending.handlers, ending.differences, output)
     raise _failure(ending)
 
 
@@ -57,19 +92,22 @@ def _cut_off(ending: Ending) -> Aborted | OutcomeUnknown | PermanentError:
 
 def _after(ending: Ending, what: str) -> PermanentError | OutcomeUnknown:
     if ending.check or not ending.effects:
-        return PermanentError(f"{what}. No task had changed anything before.")
+        return PermanentError(f"{what}. No task before it had changed anything, as far as Ansible tells.")
     return OutcomeUnknown(f"{what}. Changed before: {', '.join(ending.changes) or 'a part of that task'}.")
 
 
 def _not_reached(ending: Ending) -> TransientError | PermanentError | OutcomeUnknown:
     """A connection that was lost in a task looks the same as one that was never made, but for its words."""
-    said = "; ".join(f"{host}: {reason}" for host, reason in ending.unreachable)
-    what = f"Ansible could not reach {cut(said)}"
+    what = f"Ansible could not reach {_unreached(ending)}"
     if all(_NOT_LET_IN.search(reason) for _host, reason in ending.unreachable):
         return _after(ending, what)
     if not ending.effects and all(_NEVER_REACHED.search(reason) for _host, reason in ending.unreachable):
         return TransientError(f"{what}. Nothing was changed.")
     return _after(ending, what) if ending.check else OutcomeUnknown(f"{what}.")
+
+
+def _unreached(ending: Ending) -> str:
+    return cut("; ".join(f"{host}: {reason}" for host, reason in ending.unreachable)).rstrip(".")
 
 
 def _complaint(messages: Sequence[str]) -> str:

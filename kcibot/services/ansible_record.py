@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,18 @@ OLD_SECONDS = 30 * 24 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a supervisor is told. `variables` win over what ansible-runner sets."""
+    """What a supervisor is told. `variables` win over what ansible-runner sets.
+
+    `added` are files to lie among the playbooks, by name. `looking` says that nothing is changed by any task.
+    """
 
     command: tuple[str, ...]
     check: bool
     ask_become_pass: bool
     timeout_seconds: float
     variables: Mapping[str, str]
+    added: Mapping[str, str] = field(default_factory=dict)
+    looking: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Ending:
     failures: tuple[str, ...] = ()
     unreachable: tuple[tuple[str, str], ...] = ()
     messages: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
+    answers: tuple[tuple[str, str, int, str, float], ...] = ()
 
 
 class Record:
@@ -64,6 +71,7 @@ class Record:
         self.project = folder / "project"
         self.private = folder / "runner"
         self.log = folder / "supervisor.log"
+        self.output = folder / "output.txt"
         self._lock = folder / "running.lock"
         self._order = folder / "order.json"
         self._begun = folder / "begun"
@@ -90,6 +98,8 @@ class Record:
             if old != self._lock:
                 _remove(old)
         shutil.copytree(playbooks, self.project, symlinks=True)
+        for name, text in order.added.items():
+            (self.project / name).write_text(text, encoding="utf-8")
         _write(self._order, asdict(order))
         for folder in (self.folder, *list(self.folder.parents)[:2]):
             _sync(folder)
@@ -102,12 +112,18 @@ class Record:
 
     def begin(self) -> None:
         """From here on something may have happened. On the disk when this returns."""
-        _write(self._begun, {})
+        _write(self._begun, {"at": time.time()})
 
     def tell(self, line: str) -> None:
         """Append a line for people. It never raises: progress that cannot be told must not end the play."""
         with contextlib.suppress(OSError), self._events.open("a", encoding="utf-8") as events:
             events.write(json.dumps({"line": line}) + "\n")
+
+    def keep_output(self, text: str) -> None:
+        """All that Ansible said, for whoever looks into a failure; secrets are masked already."""
+        descriptor = os.open(self.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+            output.write(text)
 
     def end(self, ending: Ending) -> None:
         """All or nothing, and on the disk when this returns."""
@@ -123,6 +139,13 @@ class Record:
     @property
     def begun(self) -> bool:
         return self._begun.exists()
+
+    def begun_at(self) -> float | None:
+        """When it began, in seconds since 1970; None if it never did, or its record is gone."""
+        try:
+            return float(json.loads(self._begun.read_text())["at"])
+        except FileNotFoundError:
+            return None
 
     def free(self) -> bool:
         """Whether nobody can act any more. Ask this first, and what was written after."""
@@ -170,6 +193,11 @@ class Record:
         """Keep what tells how it ended, and nothing of what Ansible left, which may hold secrets."""
         for leftover in (self.project, self.private):
             _remove(leftover)
+
+
+def remove(record: Record) -> None:
+    """Forget a run that nobody will ask for."""
+    _remove(record.folder)
 
 
 def remove_old(root: Path) -> None:

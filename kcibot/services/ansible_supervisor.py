@@ -7,6 +7,7 @@ input, and by no other way.
 """
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -22,6 +23,8 @@ from kcibot.services.ansible_record import Ending, Order, Record
 
 BECOME_PROMPT = r"^BECOME password.*:\s*?$"
 POLL_SECONDS = 0.2
+MASK = "[secret]"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main(folder: Path, lock: int) -> int:
@@ -38,7 +41,7 @@ def main(folder: Path, lock: int) -> int:
 def _supervised(record: Record, order: Order, password: str) -> Ending:
     if order.ask_become_pass and not password:
         return Ending("refused", messages=("the sudo password did not arrive",))
-    story = Story(record.tell)
+    story = Story(record.tell, check=order.check, looking=order.looking)
     stop = _Stop(record, time.monotonic() + order.timeout_seconds)
     runner = _runner(record, order, password, story, stop)
     # An option left over from anywhere (a file, a default) would run something else than what was approved.
@@ -48,6 +51,7 @@ def _supervised(record: Record, order: Order, password: str) -> Ending:
         return Ending("not-begun", check=order.check)
     record.begin()
     status = _run(runner, stop)
+    _keep_output(record, runner, password)
     return _ending("timeout" if stop.too_long else status, runner.rc, order, story)
 
 
@@ -120,6 +124,18 @@ def _run(runner: Any, stop: _Stop) -> str:
     return str(runner.status)
 
 
+def _keep_output(record: Record, runner: Any, password: str) -> None:
+    """It never raises: how the playbook ended is to be written down whatever becomes of its output."""
+    from ansible_runner.exceptions import AnsibleRunnerException  # noqa: PLC0415 (see `_runner`)
+
+    try:
+        with runner.stdout as said:
+            text = _COLOUR.sub("", said.read())
+        record.keep_output(text.replace(password, MASK) if password else text)
+    except (AnsibleRunnerException, OSError, ValueError) as error:
+        sys.stderr.write(f"the output could not be kept: {error}\n")
+
+
 def _ending(status: str, rc: int | None, order: Order, story: Story) -> Ending:
     stats = story.stats or {}
     return Ending(
@@ -136,6 +152,8 @@ def _ending(status: str, rc: int | None, order: Order, story: Story) -> Ending:
         failures=tuple(story.failures),
         unreachable=tuple(story.unreachable),
         messages=tuple(story.messages),
+        differences=tuple(story.differences),
+        answers=tuple(story.answers),
     )
 
 

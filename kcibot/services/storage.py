@@ -1,14 +1,19 @@
 """The file server (storage.kernelci.org), asked over HTTP whether a file is there."""
 
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from kcibot.errors import PermanentError, TransientError
+from kcibot.errors import NotFound, PermanentError, TransientError
 
+if TYPE_CHECKING:
+    import requests
+
+_OK, _NOT_FOUND = 200, 404
 _BUSY = frozenset({408, 425, 429})
 
 
 class HttpFileStore:
-    """Fulfils `FileStore` with HEAD requests."""
+    """Fulfils `FileStore` with HEAD and GET requests."""
 
     def __init__(self, timeout_seconds: float = 10.0) -> None:
         self._timeout = timeout_seconds
@@ -19,22 +24,39 @@ class HttpFileStore:
         A web page that is answered in a file's place, or an answer from another path after a redirection, is no
         evidence either way and raises TransientError.
         """
+        answer = self._ask("HEAD", url)
+        if answer.status_code == _NOT_FOUND:
+            return False
+        _check(answer, url)
+        return True
+
+    def read(self, url: str) -> str:
+        """Raises as `exists` does, and NotFound for 404."""
+        answer = self._ask("GET", url)
+        if answer.status_code == _NOT_FOUND:
+            raise NotFound(f"The file server has no {url}.")
+        _check(answer, url)
+        answer.encoding = "utf-8"
+        return answer.text
+
+    def _ask(self, method: str, url: str) -> "requests.Response":
         import requests  # noqa: PLC0415 (imported at first use: the bot starts without it)
 
         try:
-            answer = requests.head(url, timeout=self._timeout, allow_redirects=True)
+            return requests.request(method, url, timeout=self._timeout, allow_redirects=True)
         except requests.exceptions.SSLError as error:
             raise PermanentError(f"The certificate of the file server for {url} could not be verified.") from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise TransientError(f"The file server did not answer for {url}.") from error
         except requests.RequestException as error:
             raise PermanentError(f"The file server cannot be asked for {url}: {type(error).__name__}.") from error
-        if answer.status_code == requests.codes.not_found:
-            return False
-        if answer.status_code == requests.codes.ok:
-            _check_is_file(url, answer.url, answer.headers.get("Content-Type", ""))
-            return True
+
+
+def _check(answer: "requests.Response", url: str) -> None:
+    """Raise unless it is the file."""
+    if answer.status_code != _OK:
         raise _refusal(url, answer.status_code)
+    _check_is_file(url, answer.url, answer.headers.get("Content-Type", ""))
 
 
 def _check_is_file(url: str, answered: str, content_type: str) -> None:

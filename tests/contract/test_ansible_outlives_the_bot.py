@@ -177,7 +177,8 @@ def test_a_playbook_goes_on_when_its_bot_is_killed_and_the_next_life_finds_its_r
     result, lines = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
     assert play.restarted
     assert (result["changed"], result["handlers"]) == (2, ["here: Restart"])
-    assert lines == ["here: Change: changed", "here: Restart: changed"]
+    assert [line for line in lines if not line.endswith("...")] == ["here: Change: changed", "here: Restart: changed"]
+    assert lines[0] == "Change ..."
     assert len(play.begun.read_text().split()) == 1
 
 

@@ -70,8 +70,12 @@ class ResultsApi(Protocol):
 
 
 class FileStore(Protocol):
-    """The file server (storage.kernelci.org)."""
+    """The file server (storage.kernelci.org), and whoever else serves files."""
 
     def exists(self, url: str) -> bool:
         """HEAD: 200 is true, 404 is false, anything else raises."""
+        ...
+
+    def read(self, url: str) -> str:
+        """The text that is served there; NotFound for 404, anything else but 200 raises too."""
         ...
