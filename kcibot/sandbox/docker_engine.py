@@ -40,6 +40,7 @@ class DockerEngineStandIn(StandIn):
         self._clock = clock
         self._build_time = timedelta(seconds=build_seconds)
         self._cache: Cache = {}
+        self._hub: dict[str, Image] = {}
         self._lock = threading.Lock()
         self._salts = 0
         self._troubles = Troubles()
@@ -51,6 +52,13 @@ class DockerEngineStandIn(StandIn):
         """Put an older image of that name (`kernelci/x`) into the registry, as from the last release; its digest."""
         old = base_image("debian:buster").grown("2019-03-04T10:00:00Z", f"last release's {name}")
         return self._upload(old, Reference.parse(f"{self.registry.prefix}{name}"), login, [])
+
+    def renew(self, name: str) -> str:
+        """Docker Hub gets a newer image of a known base, such as debian:buster; its digest."""
+        reference = str(Reference.parse(name))
+        newer = (self._hub.get(reference) or base_image(reference)).grown(self._created(), f"newer {name}")
+        self._hub[reference] = newer
+        return sha256(newer.manifest)
 
     # ---- requests ---------------------------------------------------------------------------------------------
 
@@ -90,8 +98,9 @@ class DockerEngineStandIn(StandIn):
             image = build.run(instructions)
         except StepFailed as error:
             return _stream([*build.lines, _failed(str(error), error.code)])
-        if self._troubles.take(TroubleKind.BUILD_CUT, " ".join(names)):
-            return _stream(build.lines[: len(build.lines) // 2], ending=b"")
+        for trouble in (TroubleKind.BUILD_CUT, TroubleKind.BUILD_STALL):
+            if self._troubles.take(trouble, " ".join(names)):
+                return _broken_stream(build.lines[: len(build.lines) // 2], trouble)
         self.images.keep(image, *names)
         base = self.images.find(build.base_name)
         for name in names:
@@ -136,6 +145,8 @@ class DockerEngineStandIn(StandIn):
         trouble = self._troubles.take(TroubleKind.PUSH_ERROR, name)
         if trouble:
             return _stream([*lines, _failed(trouble.text)])
+        if self._troubles.take(TroubleKind.PUSH_STALL, name):
+            return _broken_stream(lines, TroubleKind.PUSH_STALL)
         return self._pushed(image, reference, _login(request), lines)
 
     def pull(self, request: Request) -> Response:
@@ -170,16 +181,11 @@ class DockerEngineStandIn(StandIn):
 
     def _base(self, name: str) -> Image:
         """A local image; else one of the known bases; else pulled, as the real builder does."""
-        reference = Reference.parse(name)
         found = self.images.find(name)
         if found is not None:
             return found
-        if reference.repository in KNOWN_BASES or str(reference) in KNOWN_BASES:
-            image = base_image(str(reference))
-            self.images.keep(image, str(reference))
-            return image
         try:
-            return self._pulled(reference, None)[0]
+            return self._pulled(Reference.parse(name), None)[0]
         except RegistryRefused as error:
             raise StepFailed(str(error)) from error
 
@@ -189,6 +195,11 @@ class DockerEngineStandIn(StandIn):
             raise StepFailed(trouble.text, 1)
 
     def _pulled(self, reference: Reference, login: tuple[str, str] | None) -> tuple[Image, str]:
+        if reference.repository in KNOWN_BASES or str(reference) in KNOWN_BASES:
+            image = self._hub.get(str(reference)) or base_image(str(reference))
+            digest = sha256(image.manifest)
+            self.images.keep(image, str(reference), f"{reference.repository}@{digest}")
+            return image, digest
         client = RegistryClient(reference, login)
         digest, content = client.look()
         image = client.download(content)
@@ -205,7 +216,7 @@ class DockerEngineStandIn(StandIn):
             return _stream([*lines, _failed(str(error))])
         self.images.keep(image, str(reference), f"{reference.repository}@{digest}")
         if self._troubles.take(TroubleKind.PUSH_CUT, str(reference)):
-            return _stream(lines, ending=b"")
+            return _broken_stream(lines, TroubleKind.PUSH_CUT)
         self.pushes.append(Pushed(self._plain(str(reference)), image.id, digest, self._clock.now()))
         size = len(image.manifest)
         lines.append({"status": f"{reference.tag}: digest: {digest} size: {size}"})
@@ -267,12 +278,27 @@ class _StreamHeaders(dict[str, str]):
         return name == "Content-Length" or super().__contains__(name)
 
 
-def _stream(lines: Iterable[Line], ending: bytes = b"0\r\n\r\n") -> Response:
-    """JSON lines as chunks; without the ending the client sees a connection lost in the middle."""
+_END = b"0\r\n\r\n"
+_LEFT_OPEN = frozenset({TroubleKind.BUILD_STALL, TroubleKind.PUSH_STALL})
+
+
+def _stream(lines: Iterable[Line]) -> Response:
+    """JSON lines as chunks."""
+    return Response(200, _chunks(lines) + _END, _StreamHeaders({**_CHUNKED, "Connection": "close"}))
+
+
+def _broken_stream(lines: Iterable[Line], trouble: TroubleKind) -> Response:
+    """The same without an end: the client sees a connection lost in the middle, or one that stays and says no more."""
+    ending = {} if trouble in _LEFT_OPEN else {"Connection": "close"}
+    return Response(200, _chunks(lines), _StreamHeaders({**_CHUNKED, **ending}))
+
+
+_CHUNKED = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+
+
+def _chunks(lines: Iterable[Line]) -> bytes:
     texts = [json.dumps(line).encode() + b"\r\n" for line in lines]
-    body = b"".join(f"{len(text):x}\r\n".encode() + text + b"\r\n" for text in texts)
-    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked", "Connection": "close"}
-    return Response(200, body + ending, _StreamHeaders(headers))
+    return b"".join(f"{len(text):x}\r\n".encode() + text + b"\r\n" for text in texts)
 
 
 def _message(status: int, text: str) -> Response:

@@ -33,17 +33,20 @@ class Pushed:
 class TroubleKind(StrEnum):
     """How the engine misbehaves.
 
-    BUILD_ERROR fails at the step that matches; BUILD_CUT loses the connection in the middle of a build. PUSH_ERROR ends
-    the stream with an error and pushes nothing; PUSH_LIE says success and pushes nothing; PUSH_CUT pushes and loses the
-    connection before it says so. PULL_ERROR has an error inside the stream and leaves the old local image; PULL_LIE
-    says success without asking the registry.
+    BUILD_ERROR fails at the step that matches; BUILD_CUT loses the connection in the middle of a build; BUILD_STALL
+    falls silent there. PUSH_ERROR ends the stream with an error and pushes nothing; PUSH_LIE says success and pushes
+    nothing; PUSH_CUT pushes and loses the connection before it says so; PUSH_STALL pushes nothing and falls silent.
+    PULL_ERROR has an error inside the stream and leaves the old local image; PULL_LIE says success without asking the
+    registry.
     """
 
     BUILD_ERROR = "build-error"
     BUILD_CUT = "build-cut"
+    BUILD_STALL = "build-stall"
     PUSH_ERROR = "push-error"
     PUSH_LIE = "push-lie"
     PUSH_CUT = "push-cut"
+    PUSH_STALL = "push-stall"
     PULL_ERROR = "pull-error"
     PULL_LIE = "pull-lie"
 

@@ -4,16 +4,28 @@ An engine reports most failures as a line in a stream that ends like a success, 
 fails. So every line is read, and what the registry really has is asked of the registry.
 """
 
-import re
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from kcibot.core.ports import ImageBuild, Report
-from kcibot.errors import ConfigError, KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.images_engine import DENIED, Engine, EngineConnection, StreamError, built, checked, inspect, pulled
+from kcibot.core.ports import Base, Cancellation, ImageBuild, Origin, Report
+from kcibot.core.ports.images import NEVER
+from kcibot.errors import Aborted, ConfigError, KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
+from kcibot.services.images_engine import (
+    DENIED,
+    Engine,
+    EngineConnection,
+    Line,
+    StreamError,
+    built,
+    checked,
+    inspect,
+    pulled,
+)
+from kcibot.services.images_names import Reference, has_host
 from kcibot.services.images_registry import DIGEST, Login, Registry
 
-_FROM = re.compile(r"^\s*FROM\s+(?:--\S+\s+)*(\S+)", re.IGNORECASE | re.MULTILINE)
+log = logging.getLogger(__name__)
 
 
 class DockerImages:
@@ -46,28 +58,31 @@ class DockerImages:
 
     # ---- the port ---------------------------------------------------------------------------------------------
 
-    def build(self, build: ImageBuild, report: Report) -> str:
+    def fetch(self, base: Base, report: Report, cancellation: Cancellation = NEVER) -> str:
+        """The digest that the engine says it got, if it has it; of our own, the one that the registry names."""
+        wanted = Reference.parse(base.name)
+        expected = self._expected(wanted) if base.origin is Origin.OURS else None
+        source = self._full(wanted.repository) if expected else wanted.repository
+        report(f"pulling {base.name}")
+        try:
+            with self._engine.use(f"pull {base.name}", TransientError, cancellation) as engine:
+                return self._pulled_newest(engine, base, source, expected)
+        except TransientError as error:
+            if cancellation.cancelled:
+                raise Aborted(f"The pull of {base.name} was stopped; nothing was built.") from error
+            raise
+
+    def build(self, build: ImageBuild, report: Report, cancellation: Cancellation = NEVER) -> str:
         """A lost connection is TransientError: a build has only local effects, and can be done again."""
         if not (build.context / "Dockerfile").is_file():
             raise PermanentError(f"{build.name} cannot be built: its folder holds no Dockerfile.")
-        tag = f"{self._full(build.name)}:latest"
-        with self._engine.use(f"build {build.name}", TransientError) as engine:
-            self._lend_bases(engine, build)
-            stream = engine.build(
-                path=str(build.context),
-                tag=tag,
-                nocache=build.no_cache,
-                rm=True,
-                forcerm=True,
-                decode=True,
-                network_mode=self._network_mode,
-            )
-            image_id = built(build.name, stream, report)
-            # A stream may end early, after the id of an earlier stage, without any error in it.
-            if (inspect(engine, tag) or {}).get("Id") != image_id:
-                raise TransientError(f"The build of {build.name} ended before its image was tagged.")
-            engine.tag(image_id, build.name, "latest")
-        return image_id
+        try:
+            with self._engine.use(f"build {build.name}", TransientError, cancellation) as engine:
+                return self._built(engine, build, report)
+        except TransientError as error:
+            if cancellation.cancelled:
+                raise Aborted(f"The build of {build.name} was stopped; the engine keeps nothing but cache.") from error
+            raise
 
     def local_id(self, name: str) -> str | None:
         with self._engine.use(f"look at the local {name}", TransientError) as engine:
@@ -77,13 +92,17 @@ class DockerImages:
     def digest(self, name: str) -> str | None:
         return self._registry(name).digest("latest")
 
-    def push(self, name: str, report: Report) -> str:
+    def push(self, name: str, report: Report, cancellation: Cancellation = NEVER) -> str:
         """The digest, named by the stream and found in the registry. Raises OutcomeUnknown if the two differ."""
         before = self._visible_digest(name)
         try:
-            pushed = self._pushed(name, report)
+            pushed = self._pushed(name, report, cancellation)
         except StreamError as error:
             raise self._push_failed(name, str(error), before) from error
+        except OutcomeUnknown as error:
+            if cancellation.cancelled:
+                raise OutcomeUnknown(f"The push of {name} was stopped in the middle.") from error
+            raise
         try:
             found = self.digest(name)
         except (TransientError, PermanentError) as error:
@@ -104,12 +123,20 @@ class DockerImages:
             return latest
         return next((digest for digest in sorted(known) if registry.digest(digest)), None)
 
+    def keeps(self, name: str, digest: str) -> bool:
+        """The manifest and all its parts were asked of the registry; the engine has no say in it."""
+        try:
+            self._registry(name).prove(digest)
+        except NotFound:
+            return False
+        return True
+
     def pullable(self, name: str, digest: str) -> None:
         """The registry has the manifest and all its parts, and the engine was seen to ask for it. NotFound if not."""
         self._registry(name).prove(digest)
         wanted = f"{self._full(name)}@{digest}"
         with self._engine.use(f"pull {name}", TransientError) as engine:
-            shown = pulled(name, engine.pull(self._full(name), digest, **self._pull_options()))
+            shown = pulled(name, engine.pull(self._full(name), digest, **self._pull_options(self._full(name))))
             image = inspect(engine, wanted) or {}
         if shown != digest or wanted not in (image.get("RepoDigests") or []):
             raise TransientError(f"The engine ended the pull of {name} without proof that it has {digest}.")
@@ -137,9 +164,50 @@ class DockerImages:
         return repo_digest.startswith(f"{self._full(name)}@")
 
     def _registry(self, name: str) -> Registry:
-        host, _, path = self._full(name).partition("/")
-        named = "." in host or ":" in host or host == "localhost"
-        return Registry(self._registry_url, path if named else self._full(name), self._login)
+        full = self._full(name)
+        return Registry(self._registry_url, full.partition("/")[2] if has_host(full) else full, self._login)
+
+    def _expected(self, wanted: Reference) -> str:
+        digest = self._registry(wanted.repository).digest(wanted.reference)
+        if digest is None:
+            missing = wanted.named(wanted.repository)
+            raise NotFound(f"The registry has no {missing} to build on: build and push it, too.")
+        return digest
+
+    def _pulled_newest(self, engine: Engine, base: Base, source: str, expected: str | None) -> str:
+        wanted = Reference.parse(base.name)
+        digest = pulled(base.name, engine.pull(source, wanted.reference, **self._pull_options(source)))
+        known = _digests(inspect(engine, wanted.named(source)) or {})
+        if not DIGEST.fullmatch(digest) or digest not in known or expected not in {None, digest}:
+            raise TransientError(f"The engine ended the pull of {base.name} without proof that it has the newest.")
+        return digest
+
+    def _built(self, engine: Engine, build: ImageBuild, report: Report) -> str:
+        tag = f"{self._full(build.name)}:latest"
+        before = inspect(engine, tag)
+        self._lend_bases(engine, build)
+        stream = engine.build(
+            path=str(build.context),
+            tag=tag,
+            nocache=build.no_cache,
+            buildargs=dict(build.arguments),
+            rm=True,
+            forcerm=True,
+            decode=True,
+            network_mode=self._network_mode,
+        )
+        image_id = built(build.name, stream, report)
+        # A stream may end early, after the id of an earlier stage, without any error in it.
+        if (inspect(engine, tag) or {}).get("Id") != image_id:
+            raise TransientError(f"The build of {build.name} ended before its image was tagged.")
+        engine.tag(image_id, build.name, "latest")
+        if (
+            before
+            and before["Id"] != image_id
+            and not set(before.get("RepoTags") or []) - {tag, f"{build.name}:latest"}
+        ):
+            self._let_go(build.name, before)
+        return image_id
 
     def _visible_digest(self, name: str) -> str | None:
         # Docker Hub hides from strangers whether a repository exists: a first push must still be possible.
@@ -148,10 +216,10 @@ class DockerImages:
         except PermanentError:
             return "hidden"
 
-    def _pushed(self, name: str, report: Report) -> str:
+    def _pushed(self, name: str, report: Report, cancellation: Cancellation) -> str:
         digest = ""
         options = self._auth() | {"tag": "latest", "stream": True, "decode": True}
-        with self._engine.use(f"push {name}", OutcomeUnknown) as engine:
+        with self._engine.use(f"push {name}", OutcomeUnknown, cancellation) as engine:
             for line in checked(engine.push(self._full(name), **options)):
                 if "id" in line and not line.get("progressDetail"):
                     report(f"{name}: {line['id']} {str(line.get('status')).lower()}")
@@ -175,27 +243,43 @@ class DockerImages:
         return TransientError(f"The push of {name} failed, and the registry still has what it had: {text}")
 
     def _lend_bases(self, engine: Engine, build: ImageBuild) -> None:
-        """Give images of the same namespace in FROM lines their plain names: the local one first, or the registry's."""
-        namespace = build.name.partition("/")[0] + "/"
-        text = (build.context / "Dockerfile").read_text(errors="replace")
-        for base in dict.fromkeys(_FROM.findall(text)):
-            name, _, tag = base.partition(":")
-            if not self._prefix or not name.startswith(namespace) or "@" in base or (tag or "latest") != "latest":
+        """Give our own bases the names that FROM lines have for them: the engine's copy, or else the registry's."""
+        for base in build.bases:
+            wanted = Reference.parse(base.name)
+            ours = wanted.named(self._full(wanted.repository))
+            if base.origin is not Origin.OURS or not self._prefix or wanted.is_digest:
                 continue
-            if inspect(engine, f"{self._full(name)}:latest") is not None:
-                engine.tag(f"{self._full(name)}:latest", name, "latest")
-            elif inspect(engine, f"{name}:latest") is None and self.digest(name):
-                pulled(name, engine.pull(self._full(name), "latest", **self._pull_options()))
-                engine.tag(f"{self._full(name)}:latest", name, "latest")
+            if inspect(engine, ours) is None:
+                self._expected(wanted)
+                source = self._full(wanted.repository)
+                pulled(base.name, engine.pull(source, wanted.reference, **self._pull_options(source)))
+            engine.tag(ours, wanted.repository, wanted.reference)
 
-    def _pull_options(self) -> dict[str, Any]:
-        return self._auth() | {"stream": True, "decode": True}
+    def _let_go(self, name: str, image: Line) -> None:
+        """Untag the image that a build replaced: the engine removes what nothing stands on any more, and only that."""
+        known = [each for each in image.get("RepoDigests") or [] if self._is_of(name, each)]
+        for each in known or [str(image["Id"])]:
+            try:
+                with self._engine.use(f"remove the image that {name} was before", TransientError) as engine:
+                    engine.remove_image(each)
+            except KcibotError as error:
+                log.info("%s was built, but the image that it was before is still there: %s", name, error)
+
+    def _pull_options(self, source: str) -> dict[str, Any]:
+        """The registry's login goes to no other registry."""
+        mine = source.partition("/")[0] if has_host(source) else ""
+        ours = self._prefix.partition("/")[0] if has_host(self._prefix) else ""
+        return (self._auth() if mine == ours else {}) | {"stream": True, "decode": True}
 
     def _auth(self) -> dict[str, Any]:
         if self._login is None:
             return {}
         user, password = self._login()
         return {"auth_config": {"username": user, "password": password}}
+
+
+def _digests(image: Line) -> set[str]:
+    return {str(each).partition("@")[2] for each in image.get("RepoDigests") or []}
 
 
 def _check_address(what: str, address: str, schemes: tuple[str, ...]) -> None:

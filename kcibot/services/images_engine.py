@@ -1,13 +1,15 @@
 """The engine's side of Docker images: connections made by the docker SDK, its streams, and what its failures mean."""
 
 import re
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from kcibot.core.ports import Report
+from kcibot.core.ports import Cancellation, Report
+from kcibot.core.ports.images import NEVER
 from kcibot.errors import KcibotError, NotFound, PermanentError, TransientError
 
 if TYPE_CHECKING:
@@ -17,12 +19,15 @@ if TYPE_CHECKING:
 Line = Mapping[str, Any]
 
 LOOK_SECONDS = 30.0
+STOP_SECONDS = 0.2
+"""How long it takes at most until a stream is hung up on that people stopped."""
 DENIED = re.compile(
     r"unauthorized|denied|no basic auth credentials|authentication required|incorrect username", re.IGNORECASE
 )
 _FINAL = re.compile(
     r"returned a non-zero code|does not exist|not found|unknown instruction|requires BuildKit", re.IGNORECASE
 )
+_NOISE = ("--->", "Removing intermediate container")
 _MISSING = re.compile(r"not found|manifest unknown|no such image", re.IGNORECASE)
 
 
@@ -34,6 +39,7 @@ class Engine(Protocol):
     def tag(self, image: str, repository: str, tag: str) -> bool: ...
     def push(self, repository: str, **options: object) -> Iterator[Line]: ...
     def pull(self, repository: str, tag: str, **options: object) -> Iterator[Line]: ...
+    def remove_image(self, image: str) -> object: ...
 
 
 class EngineConnection:
@@ -44,10 +50,12 @@ class EngineConnection:
         self._seconds = seconds
 
     @contextmanager
-    def use(self, doing: str, lost: type[KcibotError]) -> Iterator[Engine]:
+    def use(self, doing: str, lost: type[KcibotError], cancellation: Cancellation = NEVER) -> Iterator[Engine]:
         """An engine that was reached. After that a lost connection is `lost`; no vendor's exception comes out.
 
         Every use has a connection of its own: one kept from before could be dead, and a push on it would look lost.
+        Once cancelled, the stream that is being read is hung up on, which looks like a lost connection; the engine
+        ends what it streams when nobody listens.
         """
         from docker.errors import APIError, DockerException  # noqa: PLC0415 (imported at first use: the bot starts without it)
         from urllib3.exceptions import HTTPError  # noqa: PLC0415 (imported at first use: the bot starts without it)
@@ -58,6 +66,9 @@ class EngineConnection:
         except vendors as error:
             raise self._unreachable(error) from error
         client.timeout = max(1, int(self._seconds))
+        over = threading.Event()
+        if cancellation is not NEVER:
+            threading.Thread(target=_hang_up, args=(client, cancellation, over), daemon=True).start()
         try:
             yield cast("Engine", client)
         except APIError as error:
@@ -65,6 +76,7 @@ class EngineConnection:
         except vendors as error:
             raise lost(f"The Docker engine was to {doing}; its answer was lost or could not be read.") from error
         finally:
+            over.set()
             client.close()
 
     def _unreachable(self, error: BaseException) -> KcibotError:
@@ -77,15 +89,40 @@ class EngineConnection:
         return TransientError(f"{text}: it did not tell its version.")
 
 
+def _hang_up(client: Any, cancellation: Cancellation, over: threading.Event) -> None:
+    """Until the use is over, watch for people who want it stopped, and then wake whoever reads the stream."""
+    while not over.wait(STOP_SECONDS):
+        if cancellation.cancelled:
+            client.hang_up()
+
+
 @cache
 def _client_class() -> "type[docker.APIClient]":
     import docker  # noqa: PLC0415 (imported at first use: the bot starts without it)
 
     class Client(docker.APIClient):
+        answered: "requests.Response | None" = None
+
         def send(self, request: Any, **options: Any) -> "requests.Response":
             """Never wait for ever, which the SDK's pull would, and never by way of a proxy."""
             options["timeout"] = options.get("timeout") or self.timeout
-            return super().send(request, **{**options, "proxies": {}})
+            self.answered = super().send(request, **{**options, "proxies": {}})
+            return self.answered
+
+        def hang_up(self) -> None:
+            """End the reading of the answer from another thread, which urllib3 can since 2.3.
+
+            One that was read to its end has no connection any more.
+            """
+            if self.answered is not None:
+                with suppress(AttributeError, ValueError, RuntimeError, OSError):
+                    self.answered.raw.shutdown()
+
+        def close(self) -> None:
+            """Its pool does not know of a stream that was not read to its end: the engine would go on with it."""
+            if self.answered is not None:
+                self.answered.close()
+            super().close()
 
     return Client
 
@@ -116,7 +153,7 @@ def built(name: str, stream: Iterator[Line], report: Report) -> str:
             text = str(line.get("stream", "")).strip()
             if text.startswith("Step "):
                 report(f"{name}: {text}")
-            last = text if text and not text.startswith("--->") else last
+            last = text if text and not text.startswith(_NOISE) else last
     except StreamError as error:
         raise _by_text(
             str(error), f"Building {name} failed after {last!r}" if last else f"Building {name} failed"

@@ -9,7 +9,7 @@ import docker
 import pytest
 import requests
 
-from kcibot.core.ports import ImageBuild, ImageRegistry
+from kcibot.core.ports import Base, ImageBuild, ImageRegistry, Origin
 from kcibot.errors import NotFound, PermanentError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
@@ -46,11 +46,12 @@ class Bench:
     def name(self, image: str) -> str:
         return f"kernelci/{self.test}-{image}"
 
-    def context(self, image: str, dockerfile: str, no_cache: bool = True) -> ImageBuild:
+    def context(self, image: str, dockerfile: str, *bases: str, no_cache: bool = True, prefix: str = "") -> ImageBuild:
         folder = self.folder / image
         folder.mkdir(exist_ok=True)
         (folder / "Dockerfile").write_text(dockerfile)
-        return ImageBuild(self.name(image), folder, no_cache)
+        arguments = {"PREFIX": prefix} if prefix else {}
+        return ImageBuild(self.name(image), folder, no_cache, arguments, tuple(Base(self.name(base)) for base in bases))
 
     def layers(self, name: str) -> list[str]:
         return list(self.client().inspect_image(f"{self.prefix}{name}:latest")["RootFS"]["Layers"])
@@ -103,10 +104,10 @@ def test_without_the_cache_every_build_is_a_new_image_and_with_it_the_same(bench
 def test_a_toolchain_is_built_on_the_base_that_was_just_built(bench: Bench) -> None:
     images = bench.images()
     images.build(bench.context("base", "FROM debian:buster\nRUN echo a > /one\n"), print)
-    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n", "base"), print)
     first = bench.layers(bench.name("gcc"))
     images.build(bench.context("base", "FROM debian:buster\nRUN echo c > /three\n"), print)
-    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n", "base"), print)
     base, gcc = bench.layers(bench.name("base")), bench.layers(bench.name("gcc"))
     assert gcc[: len(base)] == base
     assert gcc[: len(base)] != first[: len(base)]
@@ -119,8 +120,81 @@ def test_a_base_that_only_the_registry_has_is_pulled_from_there(bench: Bench) ->
     base = bench.layers(bench.name("base"))
     for name in (bench.name("base"), bench.prefix + bench.name("base")):
         bench.client().remove_image(f"{name}:latest", force=True)
-    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n"), print)
+    images.build(bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo b > /two\n", "base"), print)
     assert bench.layers(bench.name("gcc"))[: len(base)] == base
+
+
+def test_a_base_that_is_newer_in_the_registry_is_taken_from_there(bench: Bench) -> None:
+    images, base = bench.images(), bench.name("base")
+    old = images.build(bench.context("base", "FROM debian:buster\nRUN echo a > /one\n"), print)
+    bench.client().tag(old, f"{bench.prefix}{base}", "kept")
+    images.build(bench.context("base", "FROM debian:buster\nRUN echo b > /one\n"), print)
+    digest = images.push(base, print)
+    newer = bench.layers(base)
+    bench.client().tag(old, f"{bench.prefix}{base}", "latest")
+    assert bench.layers(base) != newer
+    assert images.fetch(Base(base), print) == digest
+    images.build(bench.context("gcc", f"FROM {base}\nRUN echo c > /two\n", "base"), print)
+    assert bench.layers(bench.name("gcc"))[: len(newer)] == newer
+
+
+def test_a_base_that_the_registry_does_not_have_is_not_replaced_by_the_engines_or_somebody_elses(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    with pytest.raises(NotFound, match="build and push it, too"):
+        images.fetch(Base(bench.name("base")), print)
+    with pytest.raises(NotFound, match="build and push it, too"):
+        images.build(bench.context("gcc", f"FROM {bench.name('never')}\n" + INSTALL, "never"), print)
+
+
+def test_a_base_that_an_argument_names_is_lent_too(bench: Bench) -> None:
+    images = bench.images()
+    images.build(bench.context("base", "FROM debian:buster\n" + INSTALL), print)
+    dockerfile = "ARG PREFIX=nobody/\nFROM ${PREFIX}base\n" + INSTALL
+    images.build(bench.context("gcc", dockerfile, "base", prefix=bench.name("")), print)
+    base = bench.layers(bench.name("base"))
+    assert bench.layers(bench.name("gcc"))[: len(base)] == base
+
+
+def test_a_base_from_elsewhere_is_fetched_by_the_name_it_has(bench: Bench) -> None:
+    """Here it is another name of the same registry: no test asks one that is not on this machine."""
+    images, name = bench.images(), bench.prefix + bench.name("debian")
+    images.build(bench.context("debian", "FROM debian:buster\n" + INSTALL), print)
+    digest = images.push(bench.name("debian"), print)
+    assert images.fetch(Base(name, Origin.ELSEWHERE), print) == digest
+    assert images.fetch(Base(f"{name}@{digest}", Origin.ELSEWHERE), print) == digest
+    with pytest.raises(NotFound):
+        images.fetch(Base(f"{name}:none", Origin.ELSEWHERE), print)
+
+
+def test_the_image_that_a_build_replaced_is_let_go_and_what_others_named_is_not(bench: Bench) -> None:
+    images, client = bench.images(), bench.client()
+    ids = []
+    for content in "abcd":
+        ids.append(images.build(bench.context("base", f"FROM debian:buster\nRUN echo {content} > /f\n"), print))
+        if content == "b":
+            images.push(bench.name("base"), print)
+        if content == "c":
+            client.tag(ids[-1], f"other/{bench.test}", "kept")
+    left = [image_id for image_id in ids if _known(client, image_id)]
+    assert left == ids[2:], "neither the one that was never pushed nor the one that was"
+
+
+def test_an_old_base_is_let_go_once_nothing_stands_on_it(bench: Bench) -> None:
+    images, client, ids = bench.images(), bench.client(), []
+    for content in "ab":
+        ids.append(images.build(bench.context("base", f"FROM debian:buster\nRUN echo {content} > /f\n"), print))
+        images.push(bench.name("base"), print)
+        child = bench.context("gcc", f"FROM {bench.name('base')}\nRUN echo {content} > /g\n", "base")
+        ids.append(images.build(child, print))
+    assert [_known(client, image_id) for image_id in ids] == [False, False, True, True]
+
+
+def _known(client: Any, image_id: str) -> bool:
+    try:
+        return bool(client.inspect_image(image_id))
+    except docker.errors.ImageNotFound:
+        return False
 
 
 def test_a_failing_command_is_named_with_its_exit_code(bench: Bench) -> None:
@@ -189,5 +263,5 @@ def test_latest_can_be_set_back_to_an_older_digest(bench: Bench) -> None:
 
 @pytest.fixture(scope="module")
 def real_servers() -> Iterator[tuple[str, str]]:
-    with servers.registry() as registry_url, servers.engine() as engine_url:
-        yield engine_url, registry_url
+    with servers.registry() as registry, servers.engine() as engine_url:
+        yield engine_url, registry.url

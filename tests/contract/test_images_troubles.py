@@ -1,5 +1,6 @@
 """What the images adapter makes of engines and registries that fail, lie, fall silent or ask for a login."""
 
+import base64
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.core.ports import ImageBuild
-from kcibot.errors import ConfigError, NotFound, OutcomeUnknown, PermanentError, TransientError
+from kcibot.core.cancel import Cancel
+from kcibot.core.ports import Base, ImageBuild, Origin
+from kcibot.errors import Aborted, ConfigError, NotFound, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
-from kcibot.sandbox.http import Fault, FaultKind
+from kcibot.sandbox.http import Fault, FaultKind, Request
 from kcibot.sandbox.registry import AuthScheme, RegistryStandIn
 from kcibot.services.images import DockerImages
 from kcibot.services.images_registry import Login
@@ -167,6 +169,74 @@ def test_an_image_of_which_the_registry_lost_a_layer_cannot_be_pulled_though_the
     stand_ins.registry.lose(NAME, image.layers[-1].digest)
     with pytest.raises(NotFound, match="lost a part"):
         stand_ins.images().pullable(NAME, digest)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [(TroubleKind.PULL_ERROR, "unexpected EOF"), (TroubleKind.PULL_LIE, "without proof")]
+)
+@pytest.mark.parametrize("base", [Base("debian:buster", Origin.ELSEWHERE), Base(NAME)])
+def test_a_base_that_was_not_pulled_does_not_pass_for_the_one_that_the_engine_has(
+    stand_ins: StandIns, base: Base, kind: TroubleKind, said: str
+) -> None:
+    stand_ins.pushed()
+    stand_ins.engine.misbehave(Trouble(kind, base.name, "unexpected EOF"))
+    with pytest.raises(TransientError, match=said):
+        stand_ins.images().fetch(base, print)
+
+
+def test_a_base_of_docker_hub_is_pulled_though_the_engine_has_an_older_one(stand_ins: StandIns) -> None:
+    base = Base("debian:buster", Origin.ELSEWHERE)
+    old = stand_ins.images().fetch(base, print)
+    newer = stand_ins.engine.renew("debian:buster")
+    assert stand_ins.images().fetch(base, print) == newer != old
+
+
+def test_the_login_of_the_registry_is_shown_to_no_other(stand_ins: StandIns) -> None:
+    images = stand_ins.images(login=lambda: LOGIN)
+    images.fetch(Base("debian:buster", Origin.ELSEWHERE), print)
+    stand_ins.pushed()
+    images.fetch(Base(NAME), print)
+    elsewhere, ours = [one for one in stand_ins.engine.requests if one.path.endswith("/images/create")]
+    assert "hunter2" not in _given(elsewhere)
+    assert "hunter2" in _given(ours)
+
+
+def _given(request: Request) -> str:
+    return base64.urlsafe_b64decode(request.headers.get("X-Registry-Auth", "")).decode()
+
+
+# ---- stopped by people ------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_is_stopped_ends_at_once_and_had_no_effect(stand_ins: StandIns) -> None:
+    stand_ins.engine.misbehave(Trouble(TroubleKind.BUILD_STALL))
+    stop = Cancel()
+    with pytest.raises(Aborted, match="was stopped"):
+        stand_ins.images().build(stand_ins.context(), lambda _line: stop.cancel(), stop)
+    assert stand_ins.images().local_id(NAME) is None
+    assert stand_ins.build()
+
+
+def test_a_pull_that_is_stopped_had_no_effect(stand_ins: StandIns) -> None:
+    stand_ins.engine.misbehave(Trouble(TroubleKind.PULL_LIE))
+    stop = Cancel()
+    with pytest.raises(Aborted, match="nothing was built"):
+        stand_ins.images().fetch(Base("debian:buster", Origin.ELSEWHERE), lambda _line: stop.cancel(), stop)
+
+
+def test_a_push_that_is_stopped_is_an_unknown_outcome(stand_ins: StandIns) -> None:
+    stand_ins.build()
+    stand_ins.engine.misbehave(Trouble(TroubleKind.PUSH_STALL))
+    stop = Cancel()
+    with pytest.raises(OutcomeUnknown, match="stopped in the middle"):
+        stand_ins.images().push(NAME, lambda _line: stop.cancel(), stop)
+    assert stand_ins.images().pushed_digest(NAME) is None
+
+
+def test_a_build_that_fails_while_nobody_stops_it_is_no_stop(stand_ins: StandIns) -> None:
+    stand_ins.engine.misbehave(Trouble(TroubleKind.BUILD_CUT))
+    with pytest.raises(TransientError):
+        stand_ins.images().build(stand_ins.context(), print, Cancel())
 
 
 # ---- looks never say "no" for "I could not see" -----------------------------------------------------------------

@@ -24,8 +24,8 @@ def root(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def real_registry() -> Iterator[str]:
-    with registry() as url:
-        yield url
+    with registry() as server:
+        yield server.url
 
 
 def _upload(root: str, name: str, content: bytes) -> str:

@@ -1,10 +1,13 @@
 """A Docker engine and a registry, with their own folders: nothing of this machine's engine or network is touched."""
 
 import io
+import os
 import shutil
+import signal
+import subprocess
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import docker
@@ -12,26 +15,80 @@ import requests
 
 from tests.servers.floor import folder_for, free_port, needed, running, until
 
+Login = tuple[str, str]
 
-@contextmanager
-def registry() -> Iterator[str]:
-    """Its URL."""
-    needed(["docker-registry"], "docker-registry")
-    port = free_port()
-    with folder_for("registry") as folder:
+
+class RegistryServer:
+    """A registry of its own folder and port, which it keeps over a restart. With a login it lets nobody else in."""
+
+    def __init__(self, folder: Path, login: Login | None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._pid = 0
+        self._stack = ExitStack()
+        access = _only(folder, login) if login else ""
         (folder / "registry.yml").write_text(
             f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-            f"http: {{addr: 127.0.0.1:{port}}}\n"
+            f"http: {{addr: 127.0.0.1:{self.port}}}\n{access}"
         )
-        url, log = f"http://127.0.0.1:{port}", folder / "log"
-        with running(["docker-registry", "serve", str(folder / "registry.yml")], log):
-            until(lambda: _answers(url), log)
-            yield url
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """What stands before the names of its images."""
+        return f"127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        log = self.folder / "log"
+        argv = ["docker-registry", "serve", str(self.folder / "registry.yml")]
+        self._pid = self._stack.enter_context(running(argv, log))
+        until(lambda: _answers(self.url), log)
+
+    def kill(self) -> None:
+        """At once, whatever it is doing."""
+        os.killpg(self._pid, signal.SIGKILL)
+        self._stack.close()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def blob(self, digest: str) -> Path:
+        """The file that holds it."""
+        word = digest.removeprefix("sha256:")
+        return self.folder / "data/docker/registry/v2/blobs/sha256" / word[:2] / word / "data"
+
+    def uploads(self, name: str) -> Path:
+        """Where it keeps what has not arrived as a whole."""
+        return self.folder / "data/docker/registry/v2/repositories" / name / "_uploads"
+
+
+def _only(folder: Path, login: Login) -> str:
+    user, password = login
+    needed(["htpasswd"], "apache2-utils")
+    file = folder / "htpasswd"
+    subprocess.run(["htpasswd", "-Bci", str(file), user], input=password.encode(), check=True, capture_output=True)
+    return f"auth: {{htpasswd: {{realm: test, path: {file}}}}}\n"
+
+
+@contextmanager
+def registry(login: Login | None = None) -> Iterator[RegistryServer]:
+    """It runs."""
+    needed(["docker-registry"], "docker-registry")
+    with folder_for("registry") as folder:
+        server = RegistryServer(folder, login)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
 
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/v2/", timeout=2).ok
+        return requests.get(f"{url}/v2/", timeout=2).status_code in {200, 401}
     except requests.ConnectionError:
         return False
 
