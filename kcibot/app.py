@@ -12,12 +12,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from kcibot.config import Config, ConfigProblems, Images, Login, Mail, Secret
+from kcibot.config import Config, ConfigProblems, Images, Login, Mail, Secret, Tracker
 from kcibot.core.clock import SystemClock
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
 from kcibot.core.message import Incoming
-from kcibot.core.ports import ChatAdapter, Clock, GitHost, ImageRegistry, Mailer, Ports
+from kcibot.core.ports import ChatAdapter, Clock, GitHost, ImageRegistry, IssueTracker, Mailer, Ports
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
@@ -187,6 +187,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
             LavaLab(name, lab.url, lab.user, lab.token.reader(redactor), lab.api, lab.timeout.total_seconds())
             for name, lab in services.labs.items()
         ),
+        tracker=_tracker(services.tracker, redactor) if services.tracker else None,
     )
 
 
@@ -202,6 +203,8 @@ def _git(config: Config, redactor: Redactor) -> GitHost:
         git.ssh_key,
         git.timeout.total_seconds(),
         token=_read(git.token, redactor),
+        logins={host: (login.user, login.token.reader(redactor)) for host, login in git.logins.items()},
+        known_hosts=git.known_hosts,
     )
 
 
@@ -216,20 +219,30 @@ def _images(images: Images, redactor: Redactor) -> ImageRegistry:
 def _mailer(mail: Mail, redactor: Redactor) -> Mailer:
     from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
 
-    imap = mail.imap
+    imap, ca_file, folder = mail.imap, str(mail.ca_file or ""), None
+    if imap:
+        password = imap.password.reader(redactor)
+        folder = SentFolder(
+            imap.host, imap.user, password, imap.folder, imap.port, ca_file=ca_file, copy_to=imap.copy_to
+        )
     return SmtpMailer(
         mail.host,
         mail.port,
         user=mail.user or "",
         password=_read(mail.password, redactor),
         security=MailSecurity(mail.security),
-        ca_file=str(mail.ca_file or ""),
+        ca_file=ca_file,
         timeout_seconds=mail.timeout.total_seconds(),
-        sent_folder=SentFolder(imap.host, imap.user, imap.password.reader(redactor), imap.folder, imap.port)
-        if imap
-        else None,
+        sent_folder=folder,
         archive_url=mail.archive_url or "",
     )
+
+
+def _tracker(tracker: Tracker, redactor: Redactor) -> IssueTracker:
+    from kcibot.services.tracker import HttpTracker  # noqa: PLC0415
+
+    token, seconds = tracker.token.reader(redactor), tracker.timeout.total_seconds()
+    return HttpTracker(tracker.url, tracker.repository, token, seconds)
 
 
 def _read(secret: Secret | None, redactor: Redactor) -> Callable[[], str] | None:

@@ -2,14 +2,16 @@
 
 from kcibot.core.access import BREAK_GLASS, EVERYBODY, Person
 from kcibot.core.card import brief, card
-from kcibot.core.command import Command, Outcome, Reason, Words, command, read_span
+from kcibot.core.command import Command, Outcome, Reason, Text, Words, command, read_span
 from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
 from kcibot.core.gate import Ask, AskState, Choice
 from kcibot.core.hours import Hours
-from kcibot.core.journal import ACTED, Change, EffectState, Forget, Measured, Remember, Say
+from kcibot.core.journal import ACTED, Change, Effect, EffectState, Forget, Measured, Remember, Say
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
 from kcibot.core.ports import (
+    Answer,
+    Base,
     Build,
     BuildRef,
     BuildResult,
@@ -19,14 +21,17 @@ from kcibot.core.ports import (
     CiServer,
     Commit,
     Deployment,
+    DeployResult,
     GitRemote,
     ImageBuild,
+    IssueTracker,
     ItemState,
     JobState,
     KernelResult,
     LabLook,
     LostCommit,
     Mail,
+    Origin,
     Ports,
     Queued,
     QueueItem,
@@ -61,6 +66,7 @@ from kcibot.errors import (
     ConfigError,
     KcibotError,
     NotFound,
+    NotText,
     OutcomeUnknown,
     PermanentError,
     PermissionDenied,
@@ -72,8 +78,10 @@ __all__ = [
     "ACTED",
     "BREAK_GLASS",
     "EVERYBODY",
+    "Answer",
     "Ask",
     "AskState",
+    "Base",
     "BrokenOff",
     "Build",
     "BuildRef",
@@ -90,8 +98,10 @@ __all__ = [
     "Commit",
     "ConfigError",
     "Context",
+    "DeployResult",
     "Deployment",
     "Done",
+    "Effect",
     "EffectState",
     "Field",
     "Forget",
@@ -102,6 +112,7 @@ __all__ = [
     "HoldKind",
     "Hours",
     "ImageBuild",
+    "IssueTracker",
     "ItemState",
     "JobState",
     "KcibotError",
@@ -114,7 +125,9 @@ __all__ = [
     "Needed",
     "NotFound",
     "NotHappened",
+    "NotText",
     "Notice",
+    "Origin",
     "Outcome",
     "OutcomeUnknown",
     "PermanentError",
@@ -143,6 +156,7 @@ __all__ = [
     "StepState",
     "TagRef",
     "TestResult",
+    "Text",
     "TransientError",
     "UserError",
     "Wait",

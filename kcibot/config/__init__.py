@@ -5,7 +5,19 @@ from kcibot.config.configuration import Config, commands_path, load
 from kcibot.config.models import Bot, Chat, Console
 from kcibot.config.problems import ConfigProblems, Problem
 from kcibot.config.secrets import Secret, SecretSource
-from kcibot.config.services import Ansible, Git, Images, Imap, Jenkins, Login, Mail, ResultsApi, Services, Storage
+from kcibot.config.services import (
+    Ansible,
+    Git,
+    Images,
+    Imap,
+    Jenkins,
+    Login,
+    Mail,
+    ResultsApi,
+    Services,
+    Storage,
+    Tracker,
+)
 
 __all__ = [
     "Ansible",
@@ -26,6 +38,7 @@ __all__ = [
     "SecretSource",
     "Services",
     "Storage",
+    "Tracker",
     "check",
     "commands_path",
     "load",

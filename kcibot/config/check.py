@@ -15,7 +15,7 @@ from kcibot.core.redact import Redactor
 from kcibot.errors import ConfigError
 
 KEYS = frozenset({"ssh_key", "private_key"})
-FILES = frozenset({"ca_file"})
+FILES = frozenset({"ca_file", "known_hosts"})
 
 
 def check(path: Path, sections: Mapping[str, type]) -> list[str]:

@@ -1,13 +1,16 @@
 """The configuration of everything the bot works with: one block per service, each with its time limits."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from kcibot.config.fields import Address, Block, FilePath, GitUrl, Name, Text, Timeout, complain, http
 from kcibot.config.secrets import Secret
+from kcibot.core.wording import listed
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(http())]
@@ -28,8 +31,19 @@ class Jenkins(Block):
     timeout: Timeout = timedelta(seconds=10)
 
 
+class GitLogin(Block):
+    """A user of one HTTPS server of repositories, and the secret that proves it."""
+
+    user: Text = Field(examples=["kcibot"])
+    token: Secret = Field(examples=[SECRET_EXAMPLE % "GIT_TOKEN"])
+
+
 class Git(Block):
-    """The repositories by name. `token` answers an HTTPS server that wants a login, `ssh_key` an SSH server."""
+    """The repositories by name.
+
+    `token` answers the one HTTPS server that they are on, `logins` those of them that are named there; `ssh_key` is for
+    SSH servers, whose own keys are in `known_hosts`.
+    """
 
     refused: ClassVar[Mapping[str, str]] = {"password": "Git servers are spoken to with `token` or `ssh_key`"}
 
@@ -39,8 +53,19 @@ class Git(Block):
     author_name: Text = Field(examples=['"KernelCI bot"'])
     author_email: Text = Field(examples=['"bot@kernelci.org"'])
     ssh_key: FilePath | None = Field(default=None, examples=['"/etc/kcibot/id_ed25519"'])
+    known_hosts: FilePath | None = Field(default=None, examples=['"/etc/kcibot/known_hosts"'])
     token: Secret | None = Field(default=None, examples=[SECRET_EXAMPLE % "GIT_TOKEN"])
+    logins: Mapping[Name, GitLogin] = Field(default={}, examples=["{git.example.org: {user: ..., token: {env: NAME}}}"])
     timeout: Timeout = timedelta(minutes=2)
+
+    @model_validator(mode="after")
+    def _one_server_each(self) -> "Git":
+        """A token is for one server: no other is ever shown it."""
+        urls = (urlsplit(url) for url in self.repositories.values() if url.startswith(("https://", "http://")))
+        others = sorted({url.hostname or "" for url in urls} - self.logins.keys())
+        if self.token is not None and len(others) > 1:
+            raise complain(f"has one `token` for {listed(others)}", "Write `logins`, with one for each of them")
+        return self
 
 
 def _no_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
@@ -90,11 +115,12 @@ class Images(Block):
 
 
 class Imap(Login):
-    """The sent folder (over TLS), in which a mail is looked for after a crash."""
+    """The sent folder (over TLS), in which a mail is looked for after a crash; mail to `copy_to` arrives there."""
 
     host: Text = Field(examples=['"imap.example.org"'])
     port: Port = 993
     folder: Text = "Sent"
+    copy_to: str = Field(default="", examples=['"kcibot-sent@example.org"'])
 
 
 class Mail(Block):
@@ -156,6 +182,25 @@ class Lab(Block):
     timeout: Timeout = timedelta(seconds=10)
 
 
+def _repository(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+", value):
+        raise complain("is no repository", 'Write its owner and its name, such as "kernelci/kernelci-core"')
+    return value
+
+
+class Tracker(Block):
+    """Where issues and pull requests of a repository are opened: GitHub, or what speaks its API."""
+
+    refused: ClassVar[Mapping[str, str]] = {"password": "the API is spoken to with a token: use `token`"}
+
+    url: Annotated[str, AfterValidator(http("services.tracker.token"))] = Field(
+        default="https://api.github.com", examples=['"https://api.github.com"']
+    )
+    repository: Annotated[str, AfterValidator(_repository)] = Field(examples=['"kernelci/kernelci-core"'])
+    token: Secret = Field(examples=[SECRET_EXAMPLE % "TRACKER_TOKEN"])
+    timeout: Timeout = timedelta(seconds=10)
+
+
 class Services(Block):
     """Every service that a release needs."""
 
@@ -166,4 +211,5 @@ class Services(Block):
     mail: Mail = Field(examples=['{host: "smtp.example.org"}'])
     results_api: ResultsApi = Field(examples=['{url: "https://api.kernelci.org", token: {env: NAME}, versions: ...}'])
     storage: Storage = Field(examples=['{url: "https://storage.kernelci.org"}'])
+    tracker: Tracker | None = Field(default=None, examples=["{repository: kernelci/kernelci-core, token: ...}"])
     labs: Mapping[Name, Lab] = Field(default={}, examples=["{lab-one: {url: ..., user: ..., token: {env: NAME}}}"])

@@ -47,6 +47,7 @@ pipecleaner:
 # What test-configs.yaml says is on KernelCI's own file server is looked for on the sandbox's.
 rootfs:
   storage: "{storage}"
+  report_to: [release-list@example.org]
 
 announce:
   sender: kcibot@example.org
@@ -55,8 +56,30 @@ announce:
 deploy:
   queue_of: backend
   playbooks:
-    backend: {{repository: backend-config, limit: api.kernelci.org, become: false}}
-    frontend: {{repository: frontend-config, limit: kernelci.org, become: false}}
+    backend:
+      repository: backend-config
+      limit: api.kernelci.org
+      become: false
+      services: [kernelci-backend, kernelci-celery]
+      running_for:
+        ["{{{{ ansible_python_interpreter }}}}", -IS, "{{{{ service_control }}}}", "{{{{ service_folder }}}}", age,
+         "{{service}}"]
+      restart:
+        ["{{{{ ansible_python_interpreter }}}}", -IS, "{{{{ service_control }}}}", "{{{{ service_folder }}}}", restart,
+         "{{service}}"]
+      worker: kernelci-celery
+    frontend:
+      repository: frontend-config
+      limit: kernelci.org
+      become: false
+      services: [kernelci-frontend]
+      running_for:
+        ["{{{{ ansible_python_interpreter }}}}", -IS, "{{{{ service_control }}}}", "{{{{ service_folder }}}}", age,
+         "{{service}}"]
+      restart:
+        ["{{{{ ansible_python_interpreter }}}}", -IS, "{{{{ service_control }}}}", "{{{{ service_folder }}}}", restart,
+         "{{service}}"]
+      static: "{frontend}/static/"
 """
 
 

@@ -21,14 +21,17 @@ from kcibot.core.ports.ci import (
     Queued,
     QueueItem,
 )
-from kcibot.core.ports.deployer import Deployer, Deployment, DeployResult
+from kcibot.core.ports.deployer import Answer, Deployer, Deployment, DeployResult
 from kcibot.core.ports.git import ChangedPath, Commit, GitHost, GitRemote, LostCommit, RefUpdate, TagRef
-from kcibot.core.ports.images import ImageBuild, ImageRegistry
+from kcibot.core.ports.images import Base, ImageBuild, ImageRegistry, Origin
 from kcibot.core.ports.labs import Device, DeviceStatus, Lab, LabJobState, LabLook, OpenJob
 from kcibot.core.ports.mailer import Mail, Mailer, Sent
 from kcibot.core.ports.results import FileStore, KernelResult, ResultsApi, Revision, RevisionStatus, TestResult
+from kcibot.core.ports.tracker import IssueTracker
 
 __all__ = [
+    "Answer",
+    "Base",
     "Build",
     "BuildRef",
     "BuildResult",
@@ -51,6 +54,7 @@ __all__ = [
     "ImageBuild",
     "ImageRegistry",
     "Inbox",
+    "IssueTracker",
     "ItemState",
     "JobState",
     "KernelResult",
@@ -62,6 +66,7 @@ __all__ = [
     "Mailer",
     "Never",
     "OpenJob",
+    "Origin",
     "Ports",
     "QueueItem",
     "Queued",
@@ -79,7 +84,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Every service that a step may use."""
+    """Every service that a step may use. There is no `tracker` where none is configured."""
 
     ci: CiServer
     git: GitHost
@@ -89,3 +94,4 @@ class Ports:
     results: ResultsApi
     files: FileStore
     labs: tuple[Lab, ...] = ()
+    tracker: IssueTracker | None = None
