@@ -66,10 +66,13 @@ def _row(note: JobNote, ticked: Mapping[str, object]) -> str:
 def _ranges(context: Context) -> Iterator[tuple[GitRemote, str, str]]:
     """Of every component: what production has, and what it would get."""
     if context.has_result(plan):
-        for part in context.result(plan).parts.values():
+        released = (part for part in context.result(plan).parts.values() if not part.read_only)
+        for part in released:
             yield context.ports.git.remote(part.component), part.base or part.production, part.release
         return
     for name, component in context.settings(ReleaseSettings).components.items():
+        if component.read_only:
+            continue  # a kernel's history is fetched by those only who need it
         git = context.ports.git.remote(name)
         git.fetch()
         branches = git.branches()

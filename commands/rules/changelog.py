@@ -6,9 +6,9 @@ subjects of the commits (domain: `area: text` fits nine of ten in kernelci-core)
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 _SUBJECT = re.compile(r"(?P<area>[\w./+-]+): (?P<text>.+)")
 _BUMP = re.compile(r"(bump|update) (the )?(app|backend|frontend)?\s*version\b.*", re.IGNORECASE)
@@ -30,6 +30,9 @@ class LoggedCommit(Protocol):
     def subject(self) -> str: ...
 
 
+Logged = TypeVar("Logged", bound=LoggedCommit)
+
+
 @dataclass(frozen=True, slots=True)
 class Bullet:
     """One line of the summary. `area` is empty where the subject named none."""
@@ -48,6 +51,18 @@ def split_subject(subject: str) -> tuple[str, str]:
     """Area and text of a subject; the area is empty if the subject has none."""
     match = _SUBJECT.fullmatch(subject.strip())
     return (match["area"], match["text"].strip()) if match else ("", subject.strip())
+
+
+def by_area(commits: Iterable[Logged]) -> Mapping[str, tuple[Logged, ...]]:
+    """The commits by the area that their subjects name, in alphabetical order; what names none, under "", is last.
+
+    Within an area they keep their order.
+    """
+    found: dict[str, list[Logged]] = {}
+    for commit in commits:
+        found.setdefault(split_subject(commit.subject)[0], []).append(commit)
+    areas = sorted(found, key=lambda area: (not area, area.casefold(), area))
+    return {area: tuple(found[area]) for area in areas}
 
 
 def is_noise(subject: str) -> bool:

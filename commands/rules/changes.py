@@ -14,7 +14,10 @@ from kcibot_commands.rules.problem import Problem, Severity
 
 
 class Component(StrEnum):
-    """The repositories of KernelCI by what they are; their real names are configuration."""
+    """The repositories of KernelCI by what they are; their real names are configuration.
+
+    OTHER is released with them, and calls for no step of its own.
+    """
 
     CORE = "core"
     BACKEND = "backend"
@@ -23,6 +26,7 @@ class Component(StrEnum):
     BACKEND_CONFIG = "backend-config"
     FRONTEND_CONFIG = "frontend-config"
     LINUX = "linux"
+    OTHER = "other"
 
 
 class Kind(StrEnum):
@@ -78,6 +82,8 @@ def kinds_of(component: Component, path: str) -> frozenset[Kind]:
     if component is Component.CORE:
         found = {kind for pattern, kind in _CORE_RULES if pattern.fullmatch(path)}
         return frozenset(found or {Kind.CODE})
+    if component is Component.OTHER:
+        return frozenset()
     kinds = {_WHOLE[component]}
     if component is Component.FRONTEND and path.startswith(JS_FOLDER):
         kinds.add(Kind.FRONTEND_JS)

@@ -6,11 +6,17 @@ itself is defined elsewhere, so a changed header is the sign that a job must cha
 
 import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from kcibot_commands.rules.problem import Problem, Severity
 
 _HEADER = re.compile(r"\* Jenkins parameters[ \t]*\n(?P<body>.*?)\*/", re.DOTALL)
 _PARAMETER = re.compile(r"(?P<name>[A-Z][A-Z0-9_]*)(?:[ \t]+\((?P<note>.*)\))?[ \t]*")
 _BOOLEAN = ("boolean", "bool")
 _TRUTH = ("true", "false")
+ALIKE = 0.75
+"""From which share of common letters on two names are taken for one that was renamed."""
+TWO_STEPS = "give jobs both until the update is over, then remove the old one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,26 @@ def jpl_differences(old: str, new: str) -> tuple[str, ...]:
         elif (was.kind, was.default) != (one.kind, one.default):
             lines.append(f"parameter {name}: {was.kind}{_default(was)} becomes {one.kind}{_default(one)}")
     return tuple(lines)
+
+
+def renamed_at_once(path: str, old: str, new: str) -> tuple[Problem, ...]:
+    """A parameter of that pipeline that is gone, while one that looks like it has come in the same change.
+
+    What still runs over an update passes the old one, so a rename takes two steps. `DOCKERBASE` once became
+    `DOCKER_BASE` in one.
+    """
+    before, after = ({one.name: one for one in jpl_parameters(text)} for text in (old, new))
+    gone = [one for name, one in before.items() if name not in after]
+    come = [one for name, one in after.items() if name not in before]
+    pairs = [(one.name, other.name) for one in gone for other in come if _alike(one, other)]
+    return tuple(
+        Problem("renamed", f"{path}: {was} becomes {now} at once: {TWO_STEPS}", Severity.WARN) for was, now in pairs
+    )
+
+
+def _alike(one: JplParameter, other: JplParameter) -> bool:
+    names = (one.name.replace("_", ""), other.name.replace("_", ""))
+    return one.kind == other.kind and SequenceMatcher(None, *names, autojunk=False).ratio() >= ALIKE
 
 
 def _default(parameter: JplParameter) -> str:

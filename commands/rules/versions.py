@@ -20,6 +20,7 @@ _VERSION_LINE = re.compile(
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _PREFIX = "kernelci-"
+_MONTHS = 12
 
 
 class SuffixStyle(StrEnum):
@@ -131,18 +132,29 @@ def latest_version(existing: Iterable[str], not_after: date | None = None) -> Ve
     return found[-1] if found else None
 
 
+def is_to_come(version: Version, today: date) -> bool:
+    """Whether its month has not begun by tomorrow: people do not release ahead of time, they mistype."""
+    tomorrow = today + timedelta(days=1)
+    return version.numbers[:2] > (tomorrow.year, tomorrow.month)
+
+
 def read_version(file_text: str) -> str:
     """The version that the file declares by its one line `__version__ = "2019.5.0"`; RuleError without it."""
     return _version_line(file_text)["version"]
 
 
-def bump_version(file_text: str, new: str) -> str:
-    """The same text with the new version in that line. RuleError unless it is a version above the old one."""
+def bump_version(file_text: str, new: str, today: date) -> str:
+    """The same text with the new version in that line; `today` is the UTC date.
+
+    RuleError unless it is a version above the old one. Only from a month still to come, a slip of the past such as
+    2062.11.0, does it go down.
+    """
     match = _version_line(file_text)
     old_version, new_version = Version.parse(match["version"]), Version.parse(new)
     if new_version is None:
         raise RuleError(f"{new} is no version: it must look like 2019.5.1")
-    if old_version is not None and new_version.numbers <= old_version.numbers:
+    slipped = old_version is not None and is_to_come(old_version, today)
+    if old_version is not None and not slipped and new_version.numbers <= old_version.numbers:
         raise RuleError(f"the file already says {old_version.text}; {new} is not above it")
     return file_text[: match.start("version")] + new + file_text[match.end("version") :]
 
@@ -189,9 +201,13 @@ def tag_problems(tag: TagFacts, today: date, existing: Mapping[str, str]) -> tup
     return (*core_name_problems(tag.name, today, existing), *_object_problems(tag), *_released_twice(tag, existing))
 
 
-def version_tag_problems(tag: TagFacts, file_version: str, existing: Mapping[str, str]) -> tuple[Problem, ...]:
-    """What is wrong with a backend or frontend version tag on a commit whose file says `file_version`."""
-    return (*_version_name_problems(tag.name, file_version, existing), *_object_problems(tag))
+def version_tag_problems(tag: TagFacts, file_version: str, today: date, existing: Iterable[str]) -> tuple[Problem, ...]:
+    """What is wrong with a backend or frontend version tag on a commit whose file says `file_version`.
+
+    `today` is the UTC date, `existing` holds the names of all tags. Of those, a version of a month still to come
+    (2062.1.0) is a slip of the past and stands in no later version's way.
+    """
+    return (*_version_name_problems(tag.name, file_version, today, frozenset(existing)), *_object_problems(tag))
 
 
 def core_name_problems(name: str, today: date, existing: Iterable[str]) -> tuple[Problem, ...]:
@@ -220,8 +236,13 @@ def _taken(name: str, names: frozenset[str]) -> tuple[Problem, ...]:
     return (Problem("exists", f"the tag {name} exists already, and a tag is never moved"),)
 
 
+def is_of(tag: CoreTag, today: date) -> bool:
+    """Whether it may have been made today: servers and people differ by a day."""
+    return abs(tag.day - today) <= timedelta(days=1)
+
+
 def _date_problems(tag: CoreTag, today: date) -> tuple[Problem, ...]:
-    if abs(tag.day - today) <= timedelta(days=1):
+    if is_of(tag, today):
         return ()
     return (Problem("date", f"{tag.name} is dated {tag.day}, but today is {today} (UTC)"),)
 
@@ -259,14 +280,28 @@ def _released_twice(tag: TagFacts, existing: Mapping[str, str]) -> tuple[Problem
     return (Problem("released", text, Severity.CONFIRM),)
 
 
-def _version_name_problems(name: str, file_version: str, existing: Mapping[str, str]) -> tuple[Problem, ...]:
+def _version_name_problems(name: str, file_version: str, today: date, existing: frozenset[str]) -> tuple[Problem, ...]:
     parsed = Version.parse(name)
     if parsed is None:
         return (Problem("pattern", f"{name} is no version: it must look like 2019.5.1"),)
-    found = list(_taken(name, frozenset(existing)))
+    found = list(_taken(name, existing))
     if name != file_version:
         found.append(Problem("file", f"the version file says {file_version}, the tag {name}"))
-    higher = [one.text for one in versions(existing) if one.numbers >= parsed.numbers and one.text != name]
-    if higher:
-        found.append(Problem("order", f"{name} is not above {higher[-1]}, which exists"))
-    return tuple(found)
+    return (*found, *_month_problems(parsed, today), *_order_problems(parsed, today, existing))
+
+
+def _month_problems(version: Version, today: date) -> tuple[Problem, ...]:
+    """Real versions were tagged up to a month late, and never early."""
+    _year, month, _n = version.numbers
+    if not 1 <= month <= _MONTHS:
+        return (Problem("date", f"{version.text} names month {month}, which no year has"),)
+    if is_to_come(version, today):
+        return (Problem("date", f"{version.text} is of a month still to come: today is {today} (UTC)"),)
+    return ()
+
+
+def _order_problems(version: Version, today: date, existing: frozenset[str]) -> tuple[Problem, ...]:
+    others = [one for one in versions(existing) if one.text != version.text and not is_to_come(one, today)]
+    if not others or others[-1].numbers < version.numbers:
+        return ()
+    return (Problem("order", f"{version.text} is not above {others[-1].text}, which exists"),)

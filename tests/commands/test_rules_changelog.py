@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kcibot_commands.rules.changelog import Bullet, bullets, contributors, is_noise, split_subject
+from kcibot_commands.rules.changelog import Bullet, bullets, by_area, contributors, is_noise, split_subject
 
 LOGS = Path(__file__).parents[2].parent / "shared" / "data" / "kernelci" / "logs"
 
@@ -33,6 +33,18 @@ def lines(*subjects):
 )
 def test_a_subject_is_an_area_and_a_text(subject, area, text):
     assert split_subject(subject) == (area, text)
+
+
+def test_commits_are_grouped_by_area_in_alphabetical_order_and_those_without_come_last():
+    log = [Commit("Bump"), Commit("jenkins: two"), Commit("build.py: b"), Commit("Build: a"), Commit("jenkins: one")]
+    grouped = {area: [commit.subject for commit in commits] for area, commits in by_area(log).items()}
+    assert grouped == {
+        "Build": ["Build: a"],
+        "build.py": ["build.py: b"],
+        "jenkins": ["jenkins: two", "jenkins: one"],
+        "": ["Bump"],
+    }
+    assert list(grouped) == ["Build", "build.py", "jenkins", ""]
 
 
 @pytest.mark.parametrize(

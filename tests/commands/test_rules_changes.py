@@ -40,6 +40,7 @@ HEADER = "/* ----\n * Jenkins parameters\n\n{}\n */\n\nnode {{ {} }}\n"
         (Component.FRONTEND, "app/dashboard/templates/base.html", {Kind.FRONTEND}),
         (Component.FRONTEND, "app/dashboard/static/js/common.js", {Kind.FRONTEND, Kind.FRONTEND_JS}),
         (Component.BACKEND_CONFIG, "site.yml", {Kind.PLAYBOOKS}),
+        (Component.OTHER, "site.yml", set()),
     ],
 )
 def test_a_path_calls_for_its_kind_of_update(component, path, kinds):

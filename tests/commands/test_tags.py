@@ -45,6 +45,11 @@ def approved(bench: Bench) -> Run:
     return bench.run()
 
 
+def annotate(place: Kernelci, repository: str, name: str) -> None:
+    words = ("-c", "user.name=developer-1", "-c", "user.email=developer-1@example.org", "tag", "-m", name, name, "main")
+    place.git(repository, *words)
+
+
 def about(place: Kernelci, component: str, tag: str) -> str:
     """Type of the tag's object, commit, tagger and message, as the server has them."""
     shape = "%(objecttype) %(*objectname) %(taggername) %(taggerdate:unix) %(contents)"
@@ -81,11 +86,56 @@ def test_the_gate_shows_every_tag_its_commit_and_the_bump_as_a_diff(place: Kerne
     assert place.git("core", "tag", "--list", "kernelci-20261123") == "", "nothing is pushed before the approval"
 
 
-def test_the_gate_repeats_what_the_plan_warned_of(place: Kernelci) -> None:
+def test_what_must_be_confirmed_is_among_the_facts_that_people_approve(place: Kernelci) -> None:
     place.commit("core", {"config/core/lab-configs.yaml": "url: http://staging-api.kernelci.org\n"}, "STAGING")
+    annotate(place, "jenkins", "kernelci-20260910")
     bench = place.bench()
     start(bench, GATED)
-    assert "Warning: core: config/core/lab-configs.yaml:1 names a staging server" in lines(bench, PROMPT)
+    leak = "core: config/core/lab-configs.yaml:1 names a staging server: url: http://staging-api.kernelci.org"
+    head = place.head("jenkins")[:12]
+    twin = f"jenkins: {head} is released already as kernelci-20260910: a second tag needs a confirmation"
+    ask = bench.journal.ask(1, "prepare")
+    assert ask
+    assert ask.facts["create-tags"]["confirm"] == [leak, twin]
+    shown = lines(bench, PROMPT)
+    assert f"To be confirmed: {leak}" in shown
+    assert f"To be confirmed: {twin}" in shown
+    assert approved(bench).state is RunState.SUCCEEDED
+    assert about(place, "jenkins", "kernelci-20261123").startswith(f"tag {place.head('jenkins')} ")
+
+
+def test_the_gate_repeats_what_the_plan_warned_of(place: Kernelci) -> None:
+    known = "url: http://storage.staging.kernelci.org\n"
+    place.commit("core", {"config/core/old.yaml": known}, "in production", branch="kernelci.org")
+    place.commit("core", {"config/core/old.yaml": f"{known}priority: high\n"}, "new, with a line more")
+    bench = place.bench()
+    start(bench, GATED)
+    assert "Warning: core: config/core/old.yaml:1 names a staging server" in lines(bench, PROMPT)
+
+
+def test_people_are_asked_what_must_be_confirmed_even_if_they_made_all_the_tags_themselves(place: Kernelci) -> None:
+    for component in ("backend", "frontend", "jenkins"):
+        place.git(component, "update-ref", "refs/heads/kernelci.org", "refs/heads/main")
+    place.commit("core", {"config/core/lab-configs.yaml": "url: http://staging-api.kernelci.org\n"}, "STAGING")
+    annotate(place, "core", "kernelci-20261123")
+    bench = place.bench()
+    assert start(bench, GATED).current == bench.run().step("prepare")
+    assert "names a staging server" in lines(bench, PROMPT)
+    assert approved(bench).state is RunState.SUCCEEDED
+    assert bench.run().step("create-tags").text == "core kernelci-20261123"
+
+
+def test_a_tag_that_came_to_the_commit_after_the_approval_was_agreed_to_by_nobody(place: Kernelci) -> None:
+    bench = place.bench(runs)
+    start(bench, GATED)
+    annotate(place, "jenkins", "kernelci-20261122")
+    step = approved(bench).step("create-tags")
+    assert step.state is StepState.FAILED
+    assert "is released already as kernelci-20261122: a second tag needs a confirmation" in step.text
+    assert "Nothing of jenkins was pushed" in step.text
+    bench.say("operator", "!release amend")
+    assert result(bench, bench.run(), plan).part("jenkins").tagged == "kernelci-20261122"
+    assert bench.run().state is RunState.SUCCEEDED
 
 
 def test_commits_that_arrive_after_the_plan_are_not_tagged(place: Kernelci) -> None:
@@ -207,3 +257,4 @@ def test_the_newest_tags_are_listed_by_number_not_by_name(place: Kernelci) -> No
     answer = lines(bench, "run:1:answer")
     assert "backend: 2026.11.10, 2026.11.9 and 2026.11.0" in answer
     assert "Newest release tags" in answer
+    assert "linux" not in answer, "what is only read has no releases"
