@@ -2,26 +2,32 @@
 
 The web server lets browsers keep every `.js` for ever, only `common.js` and `kci-*.js` for 20 minutes. So a view that
 changed under its old name never arrives: it must get a new dated name, which `common.js` maps, and which `build.js`
-maps and lists among its modules. Four of the eleven releases before 2020-10 had missed one.
+maps and lists among its modules. Four of the eleven releases before 2020-10 had missed one. `js_renames` mends that.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
 from kcibot_commands.rules.js_code import essence, required, same_code
-from kcibot_commands.rules.problem import Problem, RuleError, Severity
+from kcibot_commands.rules.problem import Problem, Severity
 
 JS_FOLDER = "app/dashboard/static/js/"
 COMMON_JS = JS_FOLDER + "common.js"
 BUILD_JS = JS_FOLDER + "build.js"
 _APP = JS_FOLDER + "app/"
+_LIB = JS_FOLDER + "lib/"
 _VIEW = re.compile(r"view-(?P<page>[a-z0-9-]+?)\.(?P<ver>[0-9]{4}\.[0-9]{1,2}(?:\.[0-9]+)*)\.js")
 _MAPPED = re.compile(r"""['"](?P<key>app/view-[\w.-]+)['"]\s*:\s*['"](?P<module>app/view-[\w.-]+)['"]""")
 _MODULE = re.compile(r"""\{\s*name\s*:\s*['"](?P<module>app/view-[\w.-]+)['"]""")
 _SHORT_LIVED = re.compile(r"(common|build|kci-[\w.-]+)\.js")
+OLD_ENTRIES = frozenset({"dangling", "unnamed"})
+"""The rules about what no change has touched."""
+MODIFIED = ("M", "T")
+COMING = ("A", "R", "C")
+"""Git's letters of a path that is new: added, renamed or copied."""
 
 
 class Side(StrEnum):
@@ -33,6 +39,12 @@ class Side(StrEnum):
 
 Reader = Callable[[Side, str], str]
 """Text of a path in the old or the new revision; asked only for paths that exist there."""
+Served = Callable[[str], Iterable[str]]
+"""The texts under which a path was ever released: what browsers may have kept under that name."""
+
+
+def never_served(_path: str) -> Iterable[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,9 @@ class Names:
         """The three lists by what people call them."""
         return {"the map of common.js": self.common, "the map of build.js": self.build, "its modules": self.modules}
 
+    def anywhere(self, module: str) -> bool:
+        return any(module in listed for listed in self.places().values())
+
 
 def _modules(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
     return tuple(match["module"] for match in pattern.finditer(text))
@@ -104,37 +119,83 @@ def _modules(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
 # ---- the check -------------------------------------------------------------------------------------------------
 
 
-def js_problems(
-    changes: Iterable[ChangedFile], read: Reader, common_js: str, build_js: str, paths: Collection[str]
-) -> tuple[Problem, ...]:
-    """What is wrong between the last version tag and the new head; `paths` are the JavaScript paths of the new one.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What differs between the last release and the new head, below `js/`; `paths` are the new one's paths there."""
 
-    STOP: a view modified in place (more than comments and blanks), or a view of the change that is not named exactly
-    once in each of the three places. WARN: shared modules, which have no dates, and old entries that lead nowhere.
+    changes: tuple[ChangedFile, ...]
+    read: Reader
+    paths: Collection[str]
+    maps: tuple[str, str]
+    names: Names
+    served: Served = never_served
+
+    @classmethod
+    def of(
+        cls, changes: Iterable[ChangedFile], read: Reader, paths: Collection[str], served: Served = never_served
+    ) -> Self:
+        """Leaves out what is elsewhere, and reads what names the views."""
+        listed = tuple(change for change in changes if change.path.startswith(JS_FOLDER))
+        common, build = (read(Side.NEW, path) if path in paths else "" for path in (COMMON_JS, BUILD_JS))
+        return cls(listed, read, paths, (common, build), Names.read(common, build), served)
+
+    def views(self, *statuses: str) -> tuple[tuple[ChangedFile, View], ...]:
+        """The dated views among them, of those letters of git."""
+        found = ((change, View.parse(change.path)) for change in self.changes if change.status in statuses)
+        return tuple((change, view) for change, view in found if view)
+
+    def in_place(self) -> tuple[View, ...]:
+        """Views with other code under a name that browsers may know: changed, or named as an older one once was."""
+        modified = (view for change, view in self.views(*MODIFIED) if self._other_code(change))
+        again = (view for _, view in self.views(*COMING) if self._served_otherwise(view))
+        return (*modified, *again)
+
+    def formers(self, change: ChangedFile, view: View) -> tuple[View, ...]:
+        """The views of the same page that went when this one came, whether git saw a rename or not."""
+        gone = [former for _, former in self.views("D")]
+        renamed = [View.parse(one.old) for one in self.changes if one.status == "R"]
+        mine = [View.parse(change.old)] if change.status == "R" else []
+        found = dict.fromkeys(former for former in (*mine, *gone, *renamed) if former and former.page == view.page)
+        return tuple(former for former in found if former != view)
+
+    def is_used(self, view: View) -> bool:
+        """Whether one of the maps names it, or a script requires it by its dated name."""
+        scripts = (path for path in self.paths if path.endswith(".js") and not path.startswith(_LIB))
+        return self.names.anywhere(view.module) or any(
+            view.module in required(self.read(Side.NEW, path)) for path in scripts
+        )
+
+    def _other_code(self, change: ChangedFile) -> bool:
+        return not same_code(self.read(Side.OLD, change.path), self.read(Side.NEW, change.path))
+
+    def _served_otherwise(self, view: View) -> bool:
+        texts = tuple(self.served(view.path))
+        return any(not same_code(text, self.read(Side.NEW, view.path)) for text in texts)
+
+
+def js_problems(change: Change) -> tuple[Problem, ...]:
+    """What is wrong between the last version tag and the new head.
+
+    STOP: a view modified in place (more than comments and blanks), one under a name that was released with other code,
+    or a view of the change that is not named exactly once in each of the three places. WARN: shared modules, which
+    have no dates, views that nothing uses, and old entries that lead nowhere.
     """
-    listed = [change for change in changes if change.path.startswith(JS_FOLDER)]
-    names = Names.read(common_js, build_js)
-    found = [problem for change in listed for problem in _view_problems(change, read, names)]
-    return (*found, *_shared_problems(listed, read, paths), *_old_entries(listed, names, paths))
+    found = [_in_place(change, view) for view in change.in_place()]
+    for one, view in change.views(*COMING):
+        found += [*_not_newer(change.formers(one, view), view), *_named_once(view, change.names)]
+    found += _named_though_gone(change)
+    shared = _shared_problems(change.changes, change.read, change.paths)
+    return (*found, *shared, *_old_entries(change.changes, change.names, change.paths))
 
 
-def _view_problems(change: ChangedFile, read: Reader, names: Names) -> tuple[Problem, ...]:
-    view = View.parse(change.path)
-    if view is None:
-        return ()
-    if change.status == "D":
-        return _named_though_gone(view, names)
-    if change.status == "M":
-        same = same_code(read(Side.OLD, change.path), read(Side.NEW, change.path))
-        return () if same else (_in_place(view),)
-    former = View.parse(change.old)
-    left = _named_though_gone(former, names) if former and change.status.startswith("R") else ()
-    return (*_not_newer(change, view), *_named_once(view, names), *left)
-
-
-def _in_place(view: View) -> Problem:
-    text = f"view-{view.page}.{view.version}.js was changed under its old name: browsers keep the old one for ever"
-    return Problem("in place", text)
+def _in_place(change: Change, view: View) -> Problem:
+    name = f"view-{view.page}.{view.version}.js"
+    if not change.is_used(view):
+        text = f"{name} was changed under its old name; nothing names it, so nobody sees the change"
+        return Problem("in place", text, Severity.WARN)
+    if any(view == one for _, one in change.views(*COMING)):
+        return Problem("in place", f"{name} was released before with other code: browsers keep the old one for ever")
+    return Problem("in place", f"{name} was changed under its old name: browsers keep the old one for ever")
 
 
 def _named_once(view: View, names: Names) -> tuple[Problem, ...]:
@@ -145,18 +206,18 @@ def _named_once(view: View, names: Names) -> tuple[Problem, ...]:
     return (Problem("named", f"{view.module} must be named once in each place, but is {', '.join(wrong)}"),)
 
 
-def _named_though_gone(view: View, names: Names) -> tuple[Problem, ...]:
-    places = [place for place, listed in names.places().items() if view.module in listed]
-    if not places:
-        return ()
-    return (Problem("gone", f"{view.module} was removed, but is still named in {', '.join(places)}"),)
+def _named_though_gone(change: Change) -> Iterator[Problem]:
+    renamed = (View.parse(one.old) for one in change.changes if one.status == "R")
+    for view in dict.fromkeys((*(former for _, former in change.views("D")), *filter(None, renamed))):
+        if places := [place for place, listed in change.names.places().items() if view.module in listed]:
+            yield Problem("gone", f"{view.module} was removed, but is still named in {', '.join(places)}")
 
 
-def _not_newer(change: ChangedFile, view: View) -> tuple[Problem, ...]:
-    former = View.parse(change.old) if change.status.startswith("R") else None
-    if former is None or former.page != view.page or view.numbers > former.numbers:
+def _not_newer(formers: Iterable[View], view: View) -> tuple[Problem, ...]:
+    newest = max(formers, key=lambda former: former.numbers, default=None)
+    if newest is None or view.numbers > newest.numbers:
         return ()
-    text = f"{view.module} replaces {former.module}, but its date is not newer: browsers may know that name already"
+    text = f"{view.module} replaces {newest.module}, but its date is not newer: browsers may know that name already"
     return (Problem("not newer", text, Severity.CONFIRM),)
 
 
@@ -185,7 +246,7 @@ def _shared(path: str, views: Collection[str]) -> Problem:
 def _users(read: Reader, paths: Collection[str]) -> Mapping[str, frozenset[str]]:
     """For each shared module the dated views that require it, also by way of other modules."""
     scripts = [path for path in paths if path.startswith(_APP) and path.endswith(".js")]
-    needs = {path: {_path_of(name) for name in required(read(Side.NEW, path))} for path in scripts}
+    needs = {path: {path_of(name) for name in required(read(Side.NEW, path))} for path in scripts}
     users: dict[str, set[str]] = {}
     for view in filter(None, map(View.parse, scripts)):
         for path in _reached(view.path, needs):
@@ -202,7 +263,7 @@ def _reached(start: str, needs: Mapping[str, set[str]]) -> set[str]:
     return seen
 
 
-def _path_of(module: str) -> str:
+def path_of(module: str) -> str:
     """`utils/base` -> its file: common.js maps the short folders into `app/`; what starts with lib or app stands."""
     inside = module if module.startswith(("app/", "lib/")) else f"app/{module}"
     return f"{JS_FOLDER}{inside}.js"
@@ -218,53 +279,3 @@ def _old_entries(changes: Iterable[ChangedFile], names: Names, paths: Collection
     found = [Problem("dangling", f"{module} is named, but does not exist", Severity.WARN) for module in dangling]
     found += [Problem("unnamed", f"{module} exists, but is named nowhere", Severity.WARN) for module in unnamed]
     return tuple(found)
-
-
-# ---- the fix ---------------------------------------------------------------------------------------------------
-
-
-def proposed_rename(page: str, existing: Iterable[str], new_version: str) -> str:
-    """The version for a page's new name: the release's, or that plus a number if it is taken or not above the others.
-
-    `existing` are the versions under which the page was ever dated.
-    """
-    used = sorted(existing, key=numbers_of)
-    base = new_version
-    if used and numbers_of(used[-1]) > numbers_of(new_version):
-        base = used[-1]
-    taken = {numbers_of(version) for version in used}
-    if View.parse(f"{_APP}view-{page}.{base}.js") is None:
-        raise RuleError(f"view-{page}.{base}.js is no dated name")
-    candidates = (base, *(f"{base}.{number}" for number in range(1, len(used) + 2)))
-    return next(version for version in candidates if numbers_of(version) not in taken)
-
-
-@dataclass(frozen=True, slots=True)
-class Renamed:
-    """The new texts of both files after a rename; the file itself is moved by git."""
-
-    common_js: str
-    build_js: str
-
-
-def apply_rename(common_js: str, build_js: str, old: str, new: str) -> Renamed:
-    """Replace one module name (`app/view-builds-id.2020.10`) in its three places, touching nothing else.
-
-    RuleError if one of the places does not name the old module exactly once.
-    """
-    in_map = rf"(:\s*['\"]){re.escape(old)}(?=['\"])"
-    in_modules = rf"(\{{\s*name\s*:\s*['\"]){re.escape(old)}(?=['\"])"
-    build_map = rf"(?<!name)(?<!name )(:\s*['\"]){re.escape(old)}(?=['\"])"
-    return Renamed(
-        _replace_once(common_js, in_map, new, "the map of common.js"),
-        _replace_once(
-            _replace_once(build_js, build_map, new, "the map of build.js"), in_modules, new, "the modules of build.js"
-        ),
-    )
-
-
-def _replace_once(text: str, pattern: str, new: str, place: str) -> str:
-    changed, count = re.subn(pattern, lambda match: match[1] + new, text)
-    if count != 1:
-        raise RuleError(f"{place} names the old view {count} times, not once; rename it by hand")
-    return changed

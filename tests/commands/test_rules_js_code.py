@@ -38,10 +38,38 @@ def test_comments_and_blanks_are_no_change(new):
         ("var u = 'http://a'; f(1);", "var u = 'http://a'; f(2);"),
         ("x = a / b / c; // d", "x = a / b / e; // d"),
         ("s = `a  b`", "s = `a b`"),
+        ("a\n++b", "a++\nb"),
+        ("a\n++b", "a ++b"),
+        ("a--\nb", "a--b"),
+        ("async\nfunction f() {}", "async function f() {}"),
+        ("f(1) // one\rg(1)", "f(1) // one\rg(2)"),
     ],
 )
 def test_everything_else_is_a_change(old, new):
     assert not same_code(old, new)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"if (s) /\//.test(s) && f(1);", r"if (s) /\//.test(s) && g(2);"),
+        (r"while (s) {} /\//.test(s) && f(1);", r"while (s) {} /\//.test(s) && g(2);"),
+        ("if (s) /[/*]/.test(s)\nf(1) /* one */", "if (s) /[/*]/.test(s)\nf(2) /* one */"),
+        ("x = (a) / 2; return\nb", "x = (a) / 2; return b"),
+        ("x = a.of / 2 // /*\nf(1) /* one */", "x = a.of / 2 // /*\nf(2) /* one */"),
+        ("x = `${`http://a`}` + f(1)", "x = `${`http://a`}` + f(2)"),
+        ("<!-- /*\nf(1)\n/* one */", "<!-- /*\nf(2)\n/* one */"),
+        ("x\n--> 1\nf(y)", "x --> 1\nf(y)"),
+    ],
+)
+def test_what_could_be_a_comment_or_code_is_never_taken_for_the_same(old: str, new: str) -> None:
+    assert not same_code(old, new)
+
+
+def test_a_line_that_cannot_be_read_for_certain_is_the_only_one_that_is_kept_as_it_is() -> None:
+    old = "x = (a + b) / 2; // one\n// two\ny = 1;\n"
+    assert not same_code(old, old.replace("one", "three"))
+    assert same_code(old, old.replace("two", "three").replace("y = 1", "y  =  1"))
 
 
 @given(st.text())

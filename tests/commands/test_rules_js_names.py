@@ -3,15 +3,17 @@
 import pytest
 
 from kcibot_commands.rules.js_names import (
+    BUILD_JS,
+    COMMON_JS,
     JS_FOLDER,
+    Change,
     ChangedFile,
     Side,
     View,
-    apply_rename,
     js_problems,
-    proposed_rename,
+    never_served,
 )
-from kcibot_commands.rules.problem import RuleError, Severity
+from kcibot_commands.rules.problem import Severity
 
 APP = JS_FOLDER + "app/"
 COMMON = """\
@@ -58,9 +60,11 @@ def world():
     return {side: dict(FILES[Side.OLD]) for side in Side}
 
 
-def check(changes, files, module=OLD, common=None, build=None):
-    texts = (common or COMMON.format(module), build or BUILD.format(module, module))
-    return js_problems(changes, lambda side, path: files[side][path], *texts, files[Side.NEW])
+def check(changes, files, module=OLD, common=None, build=None, served=never_served):
+    maps = {COMMON_JS: common or COMMON.format(module), BUILD_JS: build or BUILD.format(module, module)}
+    new = {**files[Side.NEW], **maps}
+    texts = {Side.OLD: files[Side.OLD], Side.NEW: new}
+    return js_problems(Change.of(changes, lambda side, path: texts[side][path], new, served))
 
 
 def renamed(new_name="view-builds-id.2020.10.1.js"):
@@ -191,34 +195,51 @@ def test_old_entries_that_lead_nowhere_only_warn():
     assert {problem.severity for problem in found} == {Severity.WARN}
 
 
-@pytest.mark.parametrize(
-    ("existing", "new_version", "proposed"),
-    [
-        (["2020.09"], "2020.10", "2020.10"),
-        (["2020.10"], "2020.10.1", "2020.10.1"),
-        (["2020.10"], "2020.10", "2020.10.1"),
-        (["2020.10", "2020.10.1"], "2020.10", "2020.10.1.1"),
-        (["2020.01"], "2020.1", "2020.1.1"),
-        (["2021.4"], "2020.10", "2021.4.1"),
-        ([], "2021.6", "2021.6"),
-    ],
-)
-def test_the_proposed_name_is_new_and_above_all_others(existing, new_version, proposed):
-    assert proposed_rename("builds-id", existing, new_version) == proposed
+def test_a_view_that_nothing_uses_only_warns_when_it_is_changed():
+    path = APP + "view-boots.2017.3.js"
+    files = world()
+    files[Side.OLD][path], files[Side.NEW][path] = "f(1);", "f(2);"
+    (problem,) = check([ChangedFile("M", path)], files)
+    assert (problem.rule, problem.severity) == ("in place", Severity.WARN)
+    assert "nothing names it" in problem.text
 
 
-def test_a_version_that_makes_no_dated_name_is_refused():
-    with pytest.raises(RuleError):
-        proposed_rename("builds-id", [], "kernelci-20201010")
+def test_a_view_that_a_script_requires_by_its_dated_name_is_used():
+    path = APP + "view-boots.2017.3.js"
+    files = world()
+    files[Side.OLD][path], files[Side.NEW][path] = "f(1);", "f(2);"
+    files[Side.NEW][JS_FOLDER + "kci-boots.js"] = "require(['app/view-boots.2017.3']);"
+    assert [p.severity for p in check([ChangedFile("M", path)], files) if p.rule == "in place"] == [Severity.STOP]
 
 
-def test_the_rename_edits_the_three_places_and_nothing_else():
-    done = apply_rename(COMMON.format(OLD), BUILD.format(OLD, OLD), OLD, NEW)
-    assert done.common_js == COMMON.format(NEW)
-    assert done.build_js == BUILD.format(NEW, NEW)
+def test_a_rename_that_git_does_not_see_must_be_newer_too():
+    """A view that is rewritten is a removed and an added file for git."""
+    files = world()
+    del files[Side.NEW][APP + "view-builds-id.2020.10.js"]
+    files[Side.NEW][APP + "view-builds-id.2020.9.js"] = "something('else');"
+    changes = [
+        ChangedFile("D", APP + "view-builds-id.2020.10.js"),
+        ChangedFile("A", APP + "view-builds-id.2020.9.js"),
+    ]
+    (problem,) = check(changes, files, "app/view-builds-id.2020.9")
+    assert (problem.rule, problem.severity) == ("not newer", Severity.CONFIRM)
 
 
-@pytest.mark.parametrize(("in_map", "in_modules"), [(OLD, NEW), (NEW, OLD)])
-def test_a_rename_of_what_is_not_named_once_is_refused(in_map, in_modules):
-    with pytest.raises(RuleError, match=r"build\.js"):
-        apply_rename(COMMON.format(OLD), BUILD.format(in_map, in_modules), OLD, NEW)
+def test_a_new_name_that_was_released_before_with_other_code_is_an_error():
+    change, files = renamed()
+    (problem,) = check([change], files, NEW, served=lambda _path: ["something('else');"])
+    assert (problem.rule, problem.severity) == ("in place", Severity.STOP)
+    assert "view-builds-id.2020.10.1.js was released before with other code" in problem.text
+
+
+def test_a_name_that_comes_back_with_the_code_that_it_had_is_right():
+    change, files = renamed()
+    text = files[Side.NEW][change.path]
+    assert check([change], files, NEW, served=lambda _path: [f"// then\n{text}"]) == ()
+
+
+def test_without_its_maps_a_changed_view_is_named_nowhere():
+    change, files = renamed()
+    texts = files[Side.NEW]
+    found = js_problems(Change.of([change], lambda _side, path: texts[path], texts))
+    assert "named" in rules(found)
