@@ -1,79 +1,46 @@
-"""Step 2: the announcement, edited and approved by people, and the time they get to comment."""
+"""Step 2: the announcement, approved by people, and the time they get to comment."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import ClassVar
 
 from kcibot.sdk import (
-    Call,
     Context,
     Done,
-    Happened,
-    Mail,
     Needed,
-    NotHappened,
-    Notice,
-    Outcome,
-    OutcomeUnknown,
     PermanentError,
     Preview,
-    Procedure,
-    Proof,
-    Remember,
     Run,
-    Sent,
     Step,
     StepState,
     TransientError,
-    UserError,
     Wait,
-    Words,
-    command,
-    digest,
     moment,
 )
-from kcibot_commands.plan import Part, Plan, plan
-from kcibot_commands.rules import changelog
-from kcibot_commands.rules.announcement import (
-    Announcement,
-    Link,
-    Rendered,
-    Section,
-    numbered,
-    render,
-    with_bullet,
-    with_summary,
+from kcibot_commands.announce_draft import (
+    ANNOUNCED,
+    SENDING,
+    Recall,
+    Told,
+    draft,
+    draft_mail,
+    lost_edits,
+    opens_after,
+    parts_of,
+    told_of,
 )
-from kcibot_commands.rules.hours import Counting, comment_window_end
-from kcibot_commands.rules.problem import RuleError
+from kcibot_commands.announce_mail import AnnounceSettings, delivered, shown
+from kcibot_commands.plan import Plan, plan
+from kcibot_commands.rules.hours import comment_window_end
 from kcibot_commands.tags import create_tags
 
-EDITS = "announce"
-TIMES = "announce-times"
-SENDING = "announce-sending"
-MAKING = timedelta(hours=1)
-"""How long approving and sending may take before the announced times have to move."""
-ROLL_OUT = timedelta(hours=6)
-SETTLED = frozenset({StepState.DONE, StepState.NOT_NEEDED, StepState.SKIPPED})
-
-
-@dataclass(frozen=True)
-class AnnounceSettings:
-    """To whom the announcement goes, and how long people have to comment on it.
-
-    `window` is the time for comments, in `counting` days. `links` are shown below it, label -> address. A mail that is
-    not in the list's archive within `archive_lag` is taken for one that was never sent.
-    """
-
-    section: ClassVar[str] = "announce"
-    sender: str = "kcibot@kernelci.org"
-    recipients: tuple[str, ...] = ("kernelci@groups.io",)
-    window: timedelta = timedelta(hours=24)
-    counting: Counting = Counting.ALL_DAYS
-    links: Mapping[str, str] | None = None
-    archive_lag: timedelta = timedelta(minutes=10)
+SHORTENED = "comments-shortened"
+"""Run -> of which mail the comments end before their time, when, who said so, and why."""
+COUNTDOWN = (
+    (timedelta(hours=1), timedelta(minutes=15)),
+    (timedelta(minutes=15), timedelta(minutes=5)),
+    (timedelta(), timedelta(minutes=1)),
+)
+"""While more than so much is left, the card counts down in steps of that length: each is an edit in every room."""
 
 
 @dataclass(frozen=True)
@@ -84,52 +51,50 @@ class Announced:
     at: datetime
 
 
-def needed(context: Context) -> Needed:
+# ---- the mail --------------------------------------------------------------------------------------------------
+
+
+def changes(context: Context) -> Needed:
     changed = any(part.changed for part in context.result(plan).parts.values())
     return Needed(changed, "" if changed else "nothing changes")
 
 
-def draft(context: Context) -> Announcement:
-    """The announcement of the frozen plan with the edits that people made."""
-    frozen = context.result(plan)
-    return _applied(_drafted(context, frozen), _edits(context.recall(EDITS), frozen))
+def needed(context: Context) -> Needed:
+    """Once for the same commits: a new revision of them says nothing new."""
+    told = told_of(context.recall, context.run, context.result(plan))
+    if told:
+        return Needed(needed=False, why=f"these commits were announced {moment(told.at, context.clock.now())}")
+    return changes(context)
 
 
 def preview(context: Context) -> Preview:
-    settings, rendered = context.settings(AnnounceSettings), render(draft(context))
-    # The body as its digest: the mail itself is shown, and who reads that it moved does not want it twice more.
-    facts = {"to": list(settings.recipients), "subject": rendered.subject, "body": digest(rendered.body)}
-    head = (f"To: {', '.join(settings.recipients)}", f"Subject: {rendered.subject}", "")
-    how = "!announce show numbers the lines, !announce edit NUMBER TEXT changes one."
-    return Preview(facts, (*head, *rendered.body.splitlines(), how))
+    lost = [f"Without effect, for the line is gone: {line}" for line in lost_edits(context)]
+    how = "!announce show numbers the lines, !announce edit NUMBER TEXT changes one; !help announce has more."
+    return shown(draft_mail(context, context.clock.now()), *lost, how)
 
 
 def send(context: Context) -> Done[Announced]:
-    """Hand the mail over once. If the answer is lost, the list's archive tells, once it had the time to."""
-    settings, frozen, rendered = context.settings(AnnounceSettings), context.result(plan), render(draft(context))
+    """Hand the mail over once, and keep what the list was told."""
+    frozen, key = context.result(plan), str(context.run.id)
 
-    def hand_over() -> str:
-        now = context.clock.now()
-        context.remember(SENDING, frozen.message_id, now.isoformat())
+    def hand_over(at: datetime) -> None:
+        context.remember(SENDING, key, frozen.message_id)
         try:
-            context.ports.mailer.send(_mail(settings, frozen, rendered, now))
+            context.ports.mailer.send(draft_mail(context, at))
         except (TransientError, PermanentError):
-            context.forget(SENDING, frozen.message_id)
+            context.forget(SENDING, key)
             raise
-        return context.clock.now().isoformat()
 
-    def probe() -> Proof[str]:
-        match context.ports.mailer.sent(frozen.message_id):
-            case Sent.YES:
-                return Happened(context.clock.now().isoformat())
-            case Sent.NO:
-                return NotHappened()
-            case Sent.CANNOT_TELL:
-                raise OutcomeUnknown("neither a sent folder nor the list's archive tells whether it was sent")
+    sent_at = delivered(context, frozen.message_id, hand_over)
+    if told_of(context.recall, context.run, frozen) is None:
+        context.remember(ANNOUNCED, key, _told(context, sent_at).written())
+    return Done(f"to {', '.join(context.settings(AnnounceSettings).recipients)}", Announced(frozen.message_id, sent_at))
 
-    key = f"mail {frozen.message_id}"
-    sent_at = datetime.fromisoformat(context.effect(key, hand_over, probe, settings.archive_lag))
-    return Done(f"to {', '.join(settings.recipients)}", Announced(frozen.message_id, sent_at))
+
+def _told(context: Context, sent_at: datetime) -> Told:
+    frozen, mail = context.result(plan), draft_mail(context, sent_at)
+    opens, parts = draft(context).opens, parts_of(frozen)
+    return Told(frozen.message_id, context.run.id, frozen.name, mail.subject, sent_at, opens, parts)
 
 
 send_announcement = Step(
@@ -143,25 +108,74 @@ send_announcement = Step(
 )
 
 
+# ---- the comment window ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shortened:
+    """Comments on a mail end before their time, by somebody's word."""
+
+    message_id: str
+    end: datetime
+    by: str
+    reason: str
+
+    @classmethod
+    def of(cls, recall: Recall, run: Run, frozen: Plan) -> "Shortened | None":
+        value = recall(SHORTENED).get(str(run.id))
+        if not isinstance(value, dict) or value["message_id"] != announced_as(recall, run, frozen):
+            return None
+        end = datetime.fromisoformat(str(value["end"]))
+        return cls(str(value["message_id"]), end, str(value["by"]), str(value["reason"]))
+
+    def written(self) -> dict[str, object]:
+        """As JSON."""
+        return {"message_id": self.message_id, "end": self.end.isoformat(), "by": self.by, "reason": self.reason}
+
+    def __str__(self) -> str:
+        return f"shortened by {self.by}: {self.reason}"
+
+
+def announced_as(recall: Recall, run: Run, frozen: Plan) -> str:
+    """The Message-ID of the mail on which people comment; that of the plan where people announced it by hand."""
+    told = told_of(recall, run, frozen)
+    return told.message_id if told else frozen.message_id
+
+
+def comments_end(recall: Recall, run: Run, frozen: Plan, settings: AnnounceSettings) -> datetime:
+    """When comments end. Nobody expects it before the announced time, unless somebody shortened it.
+
+    A sending that was skipped counts from the skip, for people then announce it by hand.
+    """
+    told, record = told_of(recall, run, frozen), run.step(send_announcement.id)
+    if told:
+        end = max(comment_window_end(told.at, settings.window, settings.counting), told.opens)
+    elif record.state in {StepState.SKIPPED, StepState.DONE} and record.ended_at:
+        end = comment_window_end(record.ended_at, settings.window, settings.counting)
+    else:
+        raise PermanentError(f"nothing was announced yet, so nobody can comment: !release retry {send_announcement.id}")
+    shortened = Shortened.of(recall, run, frozen)
+    return min(end, shortened.end) if shortened else end
+
+
 def wait_for_comments(context: Context) -> Done[None] | Wait:
-    """The time that people have to comment, from the sending on, then production hours."""
-    settings, now = context.settings(AnnounceSettings), context.clock.cautious_now()
-    end = comment_window_end(_announced_at(context), settings.window, settings.counting)
-    if context.has_result(send_announcement):
-        end = max(end, _drafted(context, context.result(plan)).opens)  # nobody expects it before the announced time
-    if now >= end and _opens(context, now) <= now:
-        return Done("no hold stands", None)
-    return Wait(_opens(context, max(now, end)), "comments, !hold REASON stops the release")
+    """The time that people have to comment, from the sending on, then production hours. It counts down."""
+    frozen, now = context.result(plan), context.clock.cautious_now()
+    end = comments_end(context.recall, context.run, frozen, context.settings(AnnounceSettings))
+    opens, shortened = opens_after(context, max(now, end)), Shortened.of(context.recall, context.run, frozen)
+    said = [str(shortened)] if shortened else []
+    if opens <= now:
+        return Done(", ".join(["no hold stands", *said]), None)
+    comments = [f"comments until {moment(end, now)}"] if now < end else []
+    hours = [f"production hours from {moment(opens, now)}"] if opens > end else []
+    return Wait(_next_look(now, opens), ", ".join([*comments, *hours, *said, "!hold REASON stops the release"]))
 
 
-def _announced_at(context: Context) -> datetime:
-    """When the mail was accepted; a skipped sending counts from the skip, for people then announce it by hand."""
-    if context.has_result(send_announcement):
-        return context.result(send_announcement).at
-    record = context.run.step(send_announcement.id)
-    if record.state is StepState.SKIPPED and record.ended_at:
-        return record.ended_at
-    raise PermanentError("nothing was announced, so there is nothing to wait for: skip this with a reason")
+def _next_look(now: datetime, end: datetime) -> datetime:
+    """When the card says next how long it still takes: at round times before the end, at the end at last."""
+    left = end - now
+    step = next(step for more_than, step in COUNTDOWN if left > more_than)
+    return end - step * (-(-left // step) - 1)
 
 
 comment_window = Step(
@@ -169,159 +183,9 @@ comment_window = Step(
     "Comment window",
     wait_for_comments,
     type(None),
-    needed=needed,
+    needed=changes,
     after=(send_announcement,),
-    limit=timedelta(days=14),
+    limit=timedelta(days=365),  # it waits for a time that is known, and for as long as people hold it
+    instead_of_skip="!announce shorten SPAN REASON, by a release-manager who did not start the release, "
+    "says how much is left of it",
 )
-
-
-def _mail(settings: AnnounceSettings, frozen: Plan, rendered: Rendered, at: datetime) -> Mail:
-    return Mail(frozen.message_id, settings.sender, settings.recipients, rendered.subject, rendered.body, at)
-
-
-def _drafted(context: Context, frozen: Plan) -> Announcement:
-    settings = context.settings(AnnounceSettings)
-    comments_until = comment_window_end(_sent_by(context, frozen), settings.window, settings.counting)
-    opens = _opens(context, comments_until)
-    closes = context.hours.closing(opens) if context.hours else opens + ROLL_OUT
-    commits = [commit for part in frozen.parts.values() for commit in part.commits]
-    return Announcement(
-        release=frozen.name,
-        opens=opens,
-        closes=closes,
-        comments_until=comments_until,
-        sections=tuple(_section(part) for part in frozen.parts.values() if part.changed),
-        contributors=changelog.contributors(commits, ("kcibot",)),
-        links=tuple(Link(label, url) for label, url in (settings.links or {}).items()),
-        prepared_by=context.run.starter,
-        run=f"{context.run.title}, revision {frozen.revision}",
-        audit_head=frozen.audit_head,
-    )
-
-
-def _sent_by(context: Context, frozen: Plan) -> datetime:
-    """The full hour by which the mail will be sent, from which its times are counted.
-
-    It moves only when it has passed and nothing was handed over yet: what people approve stays the same for an hour,
-    and a mail that is approved late does not announce times that are over.
-    """
-    now = context.clock.now()
-    known = context.recall(TIMES).get(frozen.message_id)
-    sent_by = datetime.fromisoformat(str(known)) if known else _full_hour(frozen.frozen_at + MAKING)
-    if now > sent_by and frozen.message_id not in context.recall(SENDING):
-        sent_by = _full_hour(now + MAKING)
-        context.remember(TIMES, frozen.message_id, sent_by.isoformat())
-    return sent_by
-
-
-def _section(part: Part) -> Section:
-    lines = tuple(bullet.line for bullet in changelog.bullets(part.commits))
-    return Section(part.component, part.tag, part.previous, len(part.commits), lines)
-
-
-def _opens(context: Context, at: datetime) -> datetime:
-    return context.hours.next_opening(at) if context.hours else at
-
-
-def _full_hour(at: datetime) -> datetime:
-    return (at + timedelta(minutes=59)).replace(minute=0, second=0, microsecond=0)
-
-
-# ---- editing ---------------------------------------------------------------------------------------------------
-
-
-class Edit(StrEnum):
-    """What is edited besides numbered lines."""
-
-    SUMMARY = "summary"
-
-
-def show(context: Context) -> Done[None]:
-    frozen = context.result(plan)
-    return Done("\n".join([f"A draft of {frozen.name}", *_rows(frozen, {})]), None)
-
-
-SHOW = Procedure("announce show", plan, Step("show", "Announcement", show, type(None), after=(plan,)), card=False)
-
-
-@command("announce show", role="observer")
-def announce_show(call: Call) -> Outcome:
-    """Show the announcement of the open release, line by line, or a draft of the next one."""
-    run = _announcing(call)
-    if run is None:
-        return call.start(SHOW)
-    frozen = _frozen(call, run)
-    title = f"Announcement of {frozen.name}, frozen {moment(frozen.frozen_at, call.world.clock.now())}"
-    return Outcome(Notice(title, lines=_rows(frozen, _edits(call.world.journal.recall(EDITS), frozen))))
-
-
-@command("announce edit", role="operator", example="!announce edit 3 core: faster builds of the Arm images")
-def announce_edit(call: Call, line: str, text: Words = ()) -> Outcome:
-    """Change a line of the announcement by its number, or its summary; without a text the line goes."""
-    run = _announcing(call)
-    if run is None:
-        raise UserError("there is no open release whose announcement is still to be sent")
-    if line != Edit.SUMMARY and not line.isdigit():
-        raise UserError(f"“{line}” is neither the number of a line nor the word summary: !announce edit 3 TEXT")
-    frozen, name = _frozen(call, run), line if line == Edit.SUMMARY else str(int(line))
-    sending = frozen.message_id in call.world.journal.recall(SENDING)
-    if sending or run.step(send_announcement.id).state is StepState.RUNNING:
-        raise UserError("the announcement is being sent now, or may have been sent: it cannot be changed any more")
-    edits = {**_edits(call.world.journal.recall(EDITS), frozen), name: " ".join(text)}
-    _check(frozen, edits)
-    asked = run.step("announce").state is not StepState.PENDING
-    outcome = call.engine.retry(run, "announce", call.person) if asked else Outcome()
-    changes = (Remember(EDITS, frozen.message_id, edits), *outcome.changes)
-    what = "The summary" if name == Edit.SUMMARY else f"Line {name}"
-    told = Notice(f"{what} {'is changed' if text else 'is left out'}.")
-    return call.audited(Outcome(told, changes, (run.id,)), "announce edit", name, text=edits[name])
-
-
-def _announcing(call: Call) -> Run | None:
-    """The open release that has a plan and has not announced it yet."""
-    for run in call.world.journal.open_runs():
-        ids = {step.id: step for step in run.steps}
-        waits = "announce" in ids and send_announcement.id in ids and ids[send_announcement.id].state not in SETTLED
-        if waits and plan.id in ids and ids[plan.id].value is not None:
-            return run
-    return None
-
-
-def _frozen(call: Call, run: Run) -> Plan:
-    return call.world.journal.codec.load(Plan, run.step(plan.id).value)
-
-
-def _bare(frozen: Plan) -> Announcement:
-    """The announcement without its times and edits: enough to number its lines."""
-    sections = tuple(_section(part) for part in frozen.parts.values() if part.changed)
-    return Announcement(frozen.name, frozen.frozen_at, frozen.frozen_at, frozen.frozen_at, sections)
-
-
-def _rows(frozen: Plan, edits: Mapping[str, str]) -> tuple[str, ...]:
-    """Every line under the number it keeps, whatever other lines were left out."""
-    summary = (f"summary: {edits[Edit.SUMMARY]}",) if edits.get(Edit.SUMMARY) else ()
-    texts = [(n, component, edits.get(str(n), text)) for n, component, text in numbered(_bare(frozen))]
-    return (*summary, *(f"{n}. {component}: {text or '(left out)'}" for n, component, text in texts))
-
-
-def _check(frozen: Plan, edits: Mapping[str, str]) -> None:
-    try:
-        _applied(_bare(frozen), edits)
-    except RuleError as error:
-        raise UserError(str(error)) from error
-
-
-def _edits(recalled: Mapping[str, object], frozen: Plan) -> Mapping[str, str]:
-    """What people changed of the announcement of that very plan: another one has other lines under the numbers."""
-    found = recalled.get(frozen.message_id)
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
-
-
-def _applied(announcement: Announcement, edits: Mapping[str, str]) -> Announcement:
-    """Numbered lines from the last to the first, so that a dropped line leaves the other numbers alone."""
-    numbers = sorted((int(key) for key in edits if key.isdigit()), reverse=True)
-    for number in numbers:
-        announcement = with_bullet(announcement, number, edits[str(number)])
-    if edits.get(Edit.SUMMARY):
-        announcement = with_summary(announcement, (edits[Edit.SUMMARY],))
-    return announcement

@@ -1,21 +1,31 @@
 """The announcement mail."""
 
+import json
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from html import unescape
 
 import pytest
 
 from kcibot_commands.rules.announcement import (
-    WIDTH,
     Announcement,
+    Edits,
     Link,
     Section,
-    moment,
+    applied,
+    line,
     numbered,
-    render,
-    with_bullet,
+    with_line,
+    with_link,
     with_summary,
+    with_text,
+    without_effect,
 )
+from kcibot_commands.rules.announcement_mail import WIDTH, moment, render, render_cancellation
 from kcibot_commands.rules.problem import RuleError
+
+NONE = Edits()
 
 LONG = "dockerfiles: " + "add " * 30 + "https://storage.kernelci.org/images/rootfs/debian/stretch-igt/20190510.0/armhf/"
 MAIL = Announcement(
@@ -67,8 +77,8 @@ kernelci-core: 2 commits since kernelci-20190506.1
 
 def test_lines_are_short_but_urls_stay_whole():
     body = render(MAIL).body
-    for line in body.splitlines():
-        assert len(line) <= WIDTH or "https://" in line
+    for row in body.splitlines():
+        assert len(row) <= WIDTH or "https://" in row
     assert "https://storage.kernelci.org/images/rootfs/debian/stretch-igt/20190510.0/armhf/" in body
 
 
@@ -87,23 +97,116 @@ def test_the_same_announcement_is_the_same_text():
     assert render(MAIL) == render(MAIL)
 
 
-def test_a_line_can_be_put_in_other_words_or_dropped():
-    assert numbered(MAIL)[2] == (3, "kernelci-backend", "Fix test group order")
-    reworded = with_bullet(MAIL, 3, " Test groups are in order ")
-    assert numbered(reworded)[2] == (3, "kernelci-backend", "Test groups are in order")
-    assert numbered(with_bullet(MAIL, 1, "")) == (
-        (1, "kernelci-core", LONG),
-        (2, "kernelci-backend", "Fix test group order"),
-    )
-    assert with_bullet(MAIL, 3, "x").sections[0] == MAIL.sections[0]
+# ---- both forms ------------------------------------------------------------------------------------------------
+
+
+def words(html: str) -> list[str]:
+    """What is read of it."""
+    return unescape(re.sub(r"<[^>]*>", " ", html)).split()
+
+
+def test_both_forms_say_the_same_words():
+    mail = render(replace(MAIL, summary="Builds are faster.", replaces=MAIL.opens, revision=2))
+    assert words(mail.html.partition("<html>")[2]) == [word for word in mail.body.split() if word not in {"*", "--"}]
+
+
+def test_nothing_that_people_wrote_becomes_html():
+    evil = "<script>alert('x')</script> & \"quotes\""
+    section = Section(evil, evil, evil, 1, (evil,))
+    links = (Link(evil, "https://example.org/?a=<b>&c='d'\""),)
+    mail = render(replace(MAIL, sections=(section,), summary=evil, contributors=(evil,), links=links, run=evil))
+    tags = {tag.split()[0] for tag in re.findall(r"</?([^>]*)>", mail.html)}
+    assert tags == {"!DOCTYPE", "html", "body", "p", "b", "table", "tr", "td", "ul", "li", "a", "hr", "br"}
+    assert 'href="https://example.org/?a=&lt;b&gt;&amp;c=&#x27;d&#x27;&quot;"' in mail.html
+
+
+@pytest.mark.parametrize("url", ["staging.kernelci.org", "javascript:alert(1)", "https://a b", "https://a\nb", ""])
+def test_a_link_is_the_address_of_a_page(url):
+    with pytest.raises(RuleError, match="no address"):
+        Link("Staging", url)
+
+
+def test_a_link_says_what_it_is():
+    with pytest.raises(RuleError, match="a few words"):
+        Link(" ", "https://example.org")
+
+
+def test_a_later_revision_says_what_it_replaces():
+    mail = render(replace(MAIL, revision=2, replaces=datetime(2019, 5, 9, 8, 0, tzinfo=UTC)))
+    assert mail.subject == "KernelCI production update kernelci-20190510 (revision 2), Fri 2019-05-10 09:00 UTC"
+    assert "going to be updated.\nThis replaces the announcement of Thu 2019-05-09 08:00 UTC.\n" in mail.body
+    assert render(replace(MAIL, revision=2)).subject == render(MAIL).subject, "the first was never announced"
+
+
+def test_a_cancellation_says_of_what_and_why():
+    mail = render_cancellation("kernelci-20190510", MAIL.opens, "a <b>regression</b>", "the operator")
+    assert mail.subject == "Called off: KernelCI production update kernelci-20190510"
+    assert "Reason:\n\n* a <b>regression</b>\n" in mail.body
+    assert "<li>a &lt;b&gt;regression&lt;/b&gt;</li>" in mail.html
+
+
+# ---- edits -----------------------------------------------------------------------------------------------------
+
+
+def said(announcement, edits):
+    return [(line.number, line.component, line.text) for line in numbered(announcement, edits)]
+
+
+def test_a_line_can_be_put_in_other_words_left_out_and_restored():
+    third = line(MAIL, NONE, 3)
+    assert (third.component, third.original, third.text) == ("kernelci-backend", "Fix test group order", third.original)
+    reworded = with_text(NONE, third, " Test groups \n are in order ")
+    assert said(MAIL, reworded)[2] == (3, "kernelci-backend", "Test groups are in order")
+    assert applied(MAIL, reworded).sections[1].bullets == ("Test groups are in order",)
+    dropped = with_text(reworded, line(MAIL, reworded, 1), "")
+    assert [one.bullets for one in applied(MAIL, dropped).sections] == [(LONG,), ("Test groups are in order",), ()]
+    assert [number for number, _component, _text in said(MAIL, dropped)] == [1, 2, 3]
+    first = line(MAIL, dropped, 1)
+    assert with_text(dropped, first, first.original) == reworded
 
 
 @pytest.mark.parametrize("number", [0, 4, -1])
 def test_an_unknown_line_is_refused(number):
     with pytest.raises(RuleError, match="3 lines"):
-        with_bullet(MAIL, number, "x")
+        line(MAIL, NONE, number)
 
 
-def test_people_can_put_lines_in_front():
-    body = render(with_summary(MAIL, ["Builds are faster.", "  "])).body
+def test_a_line_that_is_added_comes_last_in_its_component_and_has_the_next_number():
+    more = with_line(MAIL, with_line(MAIL, NONE, "kernelci-core", "one more"), "kernelci-backend", "and another")
+    assert said(MAIL, more)[3:] == [(4, "kernelci-core", "one more"), (5, "kernelci-backend", "and another")]
+    assert applied(MAIL, more).sections[0].bullets == ("build.py: first", LONG, "one more")
+    reworded = with_text(more, line(MAIL, more, 4), "one line more")
+    assert applied(MAIL, reworded).sections[0].bullets[-1] == "one line more"
+    with pytest.raises(RuleError, match="that is line 4"):
+        with_line(MAIL, reworded, "kernelci-core", "one  more")
+    with pytest.raises(RuleError, match="says nothing of linux"):
+        with_line(MAIL, more, "linux", "a scheduler")
+
+
+def test_people_can_put_a_line_in_front():
+    body = render(applied(MAIL, with_summary(NONE, " Builds are  faster. "))).body
     assert "Summary:\n\n* Builds are faster.\n\nTags:" in body
+    assert applied(MAIL, with_summary(with_summary(NONE, "x"), "")) == MAIL
+
+
+def test_a_link_of_this_release_goes_beside_those_that_are_always_there():
+    edits = with_link(NONE, "Tested", "https://example.org/1")
+    assert [link.label for link in applied(MAIL, edits).links] == ["Staging results", "Tested"]
+    assert [link.label for link in applied(MAIL, with_link(edits, "Staging results", "")).links] == ["Tested"]
+
+
+def test_edits_go_with_their_lines_wherever_those_are_in_the_next_revision():
+    edits = with_text(NONE, line(MAIL, NONE, 1), "the first line")
+    edits = with_line(MAIL, with_text(edits, line(MAIL, edits, 3), "groups"), "kernelci-backend", "more")
+    core = replace(MAIL.sections[0], bullets=("a new one", "build.py: first"))
+    following = replace(MAIL, sections=(core,))
+    assert applied(following, edits).sections[0].bullets == ("a new one", "the first line")
+    assert without_effect(following, edits) == ("kernelci-backend: groups", "kernelci-backend: more")
+    assert without_effect(MAIL, edits) == ()
+
+
+def test_edits_are_read_as_they_were_written():
+    edits = with_line(MAIL, with_text(NONE, line(MAIL, NONE, 1), ""), "kernelci-core", "more")
+    edits = with_link(with_summary(edits, "a quiet week"), "Tested", "https://example.org")
+    assert Edits.read(json.loads(json.dumps(edits.written()))) == edits
+    assert Edits.read(None) == Edits.read({}) == NONE
