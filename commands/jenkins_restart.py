@@ -37,8 +37,8 @@ from kcibot.sdk import (
     span,
 )
 from kcibot_commands.drain import drain
+from kcibot_commands.locks import open_production, still_locked, take_production_lock
 from kcibot_commands.monitor_flags import MonitorSettings, cron_problem
-from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules import drain_holders as holders_of
 from kcibot_commands.rules.drain_holders import HolderKind
 from kcibot_commands.rules.job_definitions import timer_specs
@@ -101,14 +101,15 @@ def _now(context: Context) -> str:
 
 def restart(context: Context) -> Done[Restarted] | Wait:
     """Quiet down, wait for what runs, restart, see a new session, and look at what a restart loses."""
-    ci = context.ports.ci
     before = context.keep("before", lambda: _state(context))
     session = str(before["session"])
     _begin_quieting(context)
     try:
         context.keep("idle", lambda: _idle(context))
         asked = _asked_at(context)
-        context.effect("safe restart", _asked(ci.restart), lambda: _seen(_restarted(context, session, asked)))
+        context.effect(
+            "safe restart", _asked(lambda: _restart(context)), lambda: _seen(_restarted(context, session, asked))
+        )
         after = context.keep("after", lambda: _until_back(context, session, asked))
     except NotYet as error:
         return error.wait
@@ -117,6 +118,11 @@ def restart(context: Context) -> Done[Restarted] | Wait:
     if problems:
         context.say("lost", Notice("Jenkins is back, but not as it was", Level.ALERT, problems))
     return Done("; ".join(["restarted", *problems]), Restarted(session, str(after["session"]), problems))
+
+
+def _restart(context: Context) -> None:
+    still_locked(context)
+    context.ports.ci.restart()
 
 
 def _state(context: Context) -> dict[str, object]:

@@ -128,7 +128,8 @@ def apply(context: Context) -> Done[Applied] | Wait:
     written = run_seed_job(context, settings.seed_job, commit) if seeding else _write_all(context, commit, changes)
     if isinstance(written, Wait):
         return written
-    may_come = seed_may_come(context, settings, seeds, pushed_at)  # before the flags: what ends in between is seen
+    pushed = pushed_at if context.has_result(plan) else None
+    may_come = seed_may_come(context, settings, seeds, pushed)  # before the flags: what ends in between is seen
     again = disable_again(context)
     if again != disabled_before(context) or may_come:
         text = f"{settings.seed_job} may start by itself after the push, and would enable what the pause disabled"

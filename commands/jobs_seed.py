@@ -25,7 +25,7 @@ from kcibot_commands import starts
 from kcibot_commands.jobs_compare import JobsSettings, Mode, about, definitions_commit, flags_of_the_pause
 from kcibot_commands.jobs_kept import is_kept, keep_old, no_need_to_keep, old_definitions
 from kcibot_commands.monitor_flags import MonitorSettings, set_disabled, standing_pause
-from kcibot_commands.plan import SHORT, plan
+from kcibot_commands.plan import SHORT
 from kcibot_commands.rules.drain_holders import builds_by_job
 from kcibot_commands.rules.job_definitions import definition_differences, read_definition
 from kcibot_commands.rules.problem import worded
@@ -152,9 +152,12 @@ def next_build(context: Context, job: str) -> int:
     return state.next_build if state else 0
 
 
-def seed_may_come(context: Context, settings: JobsSettings, first: int, pushed_at: datetime) -> bool:
-    """Whether the seed job may still start by itself because of our push. While nothing is paused it does no harm."""
-    if not first or not context.has_result(plan) or standing_pause(context) is None:
+def seed_may_come(context: Context, settings: JobsSettings, first: int, pushed_at: datetime | None) -> bool:
+    """Whether the seed job may still start by itself because of our push (None: there was none).
+
+    While nothing is paused it does no harm.
+    """
+    if not first or pushed_at is None or standing_pause(context) is None:
         return False
     ours = 1 if settings.mode is Mode.SEED_JOB else 0
     came = next_build(context, settings.seed_job) - first > ours  # before the look: what starts in between is seen

@@ -19,6 +19,7 @@ from kcibot.sdk import (
     digest,
 )
 from kcibot_commands.jobs_compare import about
+from kcibot_commands.locks import still_locked
 from kcibot_commands.rules.job_definitions import definition_differences, read_definition, with_disabled
 from kcibot_commands.rules.job_secrets import with_secrets_of
 
@@ -87,6 +88,7 @@ def put(context: Context, job: str, wanted: Callable[[str], str], before: Seen) 
             return job  # the seed job was quicker: it reads the same repository
         if seen(job, now).meaning != before.meaning:
             raise PermanentError(f"the definition of {job} was changed by somebody since it was shown; look again")
+        still_locked(context)
         ci.define(job, text)
         return job
 

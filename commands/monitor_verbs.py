@@ -32,7 +32,8 @@ from kcibot_commands.production import LOCK, PRODUCTION
 from kcibot_commands.rules.drain_holders import builds_by_job
 
 NO_REASON = Reason("")
-RELEASE = "release"
+ENABLING = frozenset({"release", "rollback"})
+"""Procedures whose end enables the monitor."""
 CONFIG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 RESUMING = Procedure(RESUME, resume_monitor, restore_timer, start_monitor_once, title="Monitor resumed")
@@ -58,7 +59,7 @@ def _not_in_the_middle(call: Call, verb: str) -> None:
     number = held.get("run") if isinstance(held, dict) else 0
     for run in call.world.journal.open_runs():
         if run.id == number:
-            ends = "whose end enables the monitor" if run.procedure == RELEASE else f"then say !monitor {verb} again"
+            ends = "whose end enables the monitor" if run.procedure in ENABLING else f"then say !monitor {verb} again"
             raise UserError(
                 f"{run.title} (run {run.id}) changes production, and the monitor would start builds in the middle of "
                 f"it. Wait for its end, {ends}, or end it first: !release abort REASON --run {run.id}"

@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from kcibot.sdk import (
+    Commit,
     Context,
     Done,
+    GateRequest,
     GitRemote,
     Happened,
     Needed,
@@ -23,14 +25,15 @@ from kcibot.sdk import (
 )
 from kcibot_commands.pipecleaner_configs import PipecleanerSettings, chosen_config, described, repository_of, resolved
 from kcibot_commands.plan import SHORT, plan
-from kcibot_commands.production import take_production_lock
+from kcibot_commands.production import still_locked, take_production_lock
 from kcibot_commands.rules import versions
-from kcibot_commands.rules.kernel_releases import newest_release
+from kcibot_commands.rules.kernel_releases import newest_release, series_of
 
 TIMES = "pipecleaner-times"
 GOOD_FOR = timedelta(hours=24)
 """For so long a prepared commit keeps its date; then its tag would be dated wrongly."""
 SHOWN_LOST = 3
+SHOWN_THEIRS = 20
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,43 @@ def _lost(git: GitRemote, one: Prepared) -> tuple[str, ...]:
     return (*shown, *more)
 
 
+def asks(context: Context) -> GateRequest | None:
+    """The branch is made anew each time, so that its push always forces; people are asked if it is theirs."""
+    one = proposed(context)
+    theirs = _theirs(context.ports.git.remote(one.repository), one)
+    if not theirs:
+        return None
+    shown = theirs[:SHOWN_THEIRS]
+    lines = [f"  {commit.sha[:SHORT]} {commit.subject}, by {commit.author}" for commit in shown]
+    lines += [f"  and {len(theirs) - len(shown)} more"] if len(theirs) > len(shown) else []
+    facts = {"old": one.old, "new": one.commit, "lost": [commit.sha for commit in shown], "count": len(theirs)}
+    head = f"{one.repository}: {one.branch} would lose what is neither in a release nor a pipe cleaner's own commit:"
+    return GateRequest("force", f"Force {one.branch} of {one.repository}", Preview(facts, (head, *lines)))
+
+
+def _theirs(git: GitRemote, one: Prepared) -> tuple[Commit, ...]:
+    """Commits that somebody put on the branch. Those below its newest release of the kernel are in that release."""
+    if not one.old or one.old == one.commit:
+        return ()
+    tags = {tag.name: tag.target for tag in git.tags()}
+    released = {target for name, target in tags.items() if series_of(name)}
+    lost = git.log(one.commit, one.old)
+    release = next((commit.sha for commit in lost if commit.sha in released), "")
+    own = git.log(release, one.old) if release else lost
+    return tuple(commit for commit in own if tags.get(commit.subject) != commit.sha)
+
+
 def prepare(context: Context) -> Done[Prepared]:
     """Branch and tag in one push, by lease; then both are read back."""
     one = _fixed(context)
     git = context.ports.git.remote(one.repository)
-    context.effect(
-        f"push {one.branch} and {one.kernel} of {one.repository}", lambda: _push(git, one), lambda: _there(git, one)
-    )
+
+    def push() -> str:
+        still_locked(context)
+        return _push(git, one)
+
+    context.effect(f"push {one.branch} and {one.kernel} of {one.repository}", push, lambda: _there(git, one))
+    _read_back(git, one)
     context.forget(TIMES, _times_key(context))
     return Done(f"{one.kernel}: {one.base} and one commit, on {one.branch} of {one.repository}", one)
 
@@ -189,9 +222,6 @@ def _push(git: GitRemote, one: Prepared) -> str:
             RefUpdate(f"refs/tags/{one.kernel}", one.tag_object, None),
         ]
     )
-    seen = git.branches().get(one.branch)
-    if seen != one.commit:
-        raise OutcomeUnknown(f"{one.branch} of {one.repository} was pushed, but the server shows {seen or 'no branch'}")
     return one.commit
 
 
@@ -199,6 +229,19 @@ def _there(git: GitRemote, one: Prepared) -> Proof[str]:
     """Branch and tag went together, and nobody else makes this tag object: it proves both."""
     made = any(tag.name == one.kernel and tag.object_id == one.tag_object for tag in git.tags())
     return Happened(one.commit) if made else NotHappened()
+
+
+def _read_back(git: GitRemote, one: Prepared) -> None:
+    """Raises OutcomeUnknown if the server shows the branch or the tag anywhere but on the new commit."""
+    branch = git.branches().get(one.branch, "")
+    tag = next((tag.target for tag in git.tags() if tag.name == one.kernel), "")
+    for what, seen in ((one.branch, branch), (f"the tag {one.kernel}", tag)):
+        if seen != one.commit:
+            where = f"at {seen[:SHORT]}" if seen else "not there"
+            raise OutcomeUnknown(
+                f"{one.repository}: {one.branch} and {one.kernel} were pushed to {one.commit[:SHORT]}, but the server "
+                f"shows {what} {where}: look at the repository"
+            )
 
 
 STEP_ID = "prepare-pipe-cleaner"
@@ -209,6 +252,7 @@ prepare_pipe_cleaner = Step(
     Prepared,
     needed=needed,
     preview=preview,
+    asks=asks,
     after=(plan, take_production_lock),
     limit=timedelta(hours=2),
 )

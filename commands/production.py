@@ -1,140 +1,53 @@
-"""Step 4: the production lock, and pushing exactly the frozen commit to a production branch."""
+"""Step 4: pushing exactly the frozen commit to a production branch, by a lease, and reading it back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from kcibot.sdk import (
-    Call,
     Context,
     Done,
-    Forget,
     GateRequest,
+    GitRemote,
     Happened,
     LostCommit,
     Needed,
     NotHappened,
-    Notice,
-    Outcome,
     OutcomeUnknown,
     PermanentError,
-    PermissionDenied,
     Preview,
     Proof,
-    Reason,
     RefUpdate,
-    Remember,
     Step,
     StepState,
-    UserError,
-    Wait,
-    command,
-    moment,
+    TransientError,
 )
-from kcibot_commands.plan import MOVED, SHORT, Part, ReleaseSettings, plan
+from kcibot_commands.locks import (
+    LOCK,
+    PRODUCTION,
+    open_production,
+    still_locked,
+    take_lock,
+    take_lock_from,
+    take_production_lock,
+)
+from kcibot_commands.plan import MOVED, SHORT, TAGGING, Part, ReleaseSettings, plan
 
-LOCK = "lock"
-PRODUCTION = "production"
-MANAGER = "release-manager"
-LOOK_AGAIN = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class Lock:
-    """Who keeps others from changing production, and why. `run` is 0 for a lock taken by hand."""
-
-    who: str
-    reason: str
-    since: datetime
-    run: int = 0
-
-
-def take_lock(context: Context) -> Done[None] | Wait:
-    """Claim production for this run; while somebody else has it, wait and say who."""
-    now = context.clock.now()
-    mine = {"who": context.run.starter, "reason": context.run.title, "since": now.isoformat(), "run": context.run.id}
-    standing = context.claim(LOCK, PRODUCTION, mine)
-    if _holds(context):
-        return Done("held by this run", None)
-    return Wait(now + LOOK_AGAIN, f"{_described(_read(standing), now)}; !unlock opens it")
-
-
-take_production_lock = Step("production-lock", "Production locked", take_lock, type(None), limit=timedelta(days=2))
-
-
-def still_locked(context: Context) -> None:
-    """Raises PermanentError if this run took the lock and somebody took it away: others may be at production now."""
-    took = any(s.id == take_production_lock.id and s.state is StepState.DONE for s in context.run.steps)
-    if not took or _holds(context):
-        return
-    standing = context.recall(LOCK).get(PRODUCTION)
-    now = f"{_read(standing).who} has it" if standing else "nobody has it"
-    raise PermanentError(
-        f"the production lock was taken away from this run and {now}, so nothing more was done; "
-        f"!release retry {take_production_lock.id} asks for it again"
-    )
-
-
-def give_lock_back(context: Context) -> Done[None]:
-    """Let others at production again, if this run has the lock; a planned run has come to its end with that."""
-    held = _holds(context)
-    if held:
-        context.forget(LOCK, PRODUCTION)
-    if context.has_result(plan):
-        for component in context.result(plan).parts:
-            context.forget(MOVED, component)
-    return Done("the lock is given back" if held else "this run did not hold the lock", None)
-
-
-def _holds(context: Context) -> bool:
-    standing = context.recall(LOCK).get(PRODUCTION)
-    return isinstance(standing, dict) and standing.get("run") == context.run.id
-
-
-open_production = Step("open-production", "Production unlocked", give_lock_back, type(None))
-
-
-@command("lock", role="operator", example="!lock the database is being moved")
-def lock(call: Call, reason: Reason) -> Outcome:
-    """Keep every run from changing production until !unlock."""
-    now = call.world.clock.now()
-    standing = call.world.journal.recall(LOCK).get(PRODUCTION)
-    if standing is not None:
-        raise UserError(_described(_read(standing), now))
-    value = {"who": call.person.id, "reason": reason, "since": now.isoformat(), "run": 0}
-    told = Notice("Production is locked: no run changes it until !unlock.")
-    return call.audited(Outcome(told, (Remember(LOCK, PRODUCTION, value),)), "lock", reason)
-
-
-@command("unlock", role="operator")
-def unlock(call: Call) -> Outcome:
-    """Take the production lock away; one that is another person's or a live run's needs a release manager."""
-    standing = call.world.journal.recall(LOCK).get(PRODUCTION)
-    if standing is None:
-        return Outcome(Notice("Production is not locked."))
-    held = _read(standing)
-    live = any(run.id == held.run for run in call.world.journal.open_runs())
-    if (live or held.who != call.person.id) and not call.world.people.may(call.person, MANAGER):
-        whose = f"run {held.run} ({held.reason}) is still using it" if live else f"the lock is {held.who}'s"
-        raise PermissionDenied(f"{whose}; only a {MANAGER} may take it away")
-    told = "Production is open."
-    if live:
-        told += f" Run {held.run} ({held.reason}) had it, and stops before its next push."
-    return call.audited(Outcome(Notice(told), (Forget(LOCK, PRODUCTION),)), "unlock", held.reason, run=held.run)
-
-
-def _described(held: Lock, now: datetime) -> str:
-    by = f"{held.who}'s run {held.run}" if held.run else held.who
-    return f"production is locked by {by}, {moment(held.since, now)}: {held.reason}"
-
-
-def _read(value: object) -> Lock:
-    if not isinstance(value, dict):
-        raise UserError("the production lock in the journal is not readable")
-    since = datetime.fromisoformat(str(value["since"]))
-    return Lock(str(value["who"]), str(value["reason"]), since, int(str(value["run"])))
-
-
-# ---- pushes ----------------------------------------------------------------------------------------------------
+__all__ = [
+    "LOCK",
+    "PRODUCTION",
+    "Pushed",
+    "move_branch",
+    "open_production",
+    "push_asks",
+    "push_branch",
+    "push_core",
+    "push_needed",
+    "push_preview",
+    "still_locked",
+    "take_lock",
+    "take_lock_from",
+    "take_production_lock",
+]
 
 
 @dataclass(frozen=True)
@@ -154,12 +67,13 @@ def push_needed(context: Context, component: str) -> Needed:
 def push_preview(context: Context, component: str) -> Preview:
     """Old and new commit of the production branch.
 
-    Raises PermanentError if somebody moved the branch since the plan was frozen: its push would be refused.
+    Raises PermanentError if somebody moved the branch, or the release's tag, since the plan was frozen.
     """
     part, branch = context.result(plan).part(component), _branch(context, component)
     now = context.ports.git.remote(component).branches().get(branch, "")
     if now not in {part.production, part.release}:
-        raise PermanentError(_moved_by_others(part, branch, now))
+        raise PermanentError(f"{_moved_by_others(component, branch, part.production, now)}. {AMEND}")
+    _check_tag(context, part)
     facts = {"repository": component, "branch": branch, "old": part.production, "new": part.release}
     tag = f" ({part.tag})" if part.tag else ""
     lost = [f"  loses {line}" for line in part.lost]
@@ -188,43 +102,148 @@ def _lost_line(lost: LostCommit) -> str:
 def push_branch(context: Context, component: str) -> Pushed:
     """Set the production branch to the frozen commit, provided that it is where the plan saw it; then read it back.
 
-    A branch that is there already is left alone. Raises PermanentError, and pushes nothing, if somebody moved it.
+    A branch that is there already is left alone. Raises PermanentError, and pushes nothing, if somebody moved it, or
+    if the release's tag is not on the frozen commit.
     """
     part, branch = context.result(plan).part(component), _branch(context, component)
-    git = context.ports.git.remote(component)
 
-    def probe() -> Proof[str]:
-        return Happened(part.release) if git.branches().get(branch) == part.release else NotHappened()
+    def push(git: GitRemote, update: RefUpdate) -> None:
+        _check_tag(context, part)
+        _push_remembered(context, part, git, update)
 
-    def push() -> str:
-        still_locked(context)
-        now = git.branches().get(branch, "")
-        if now not in {part.production, part.release}:
-            raise PermanentError(_moved_by_others(part, branch, now))
-        if now != part.release:
-            context.claim(MOVED, component, part.production)
-            git.push([RefUpdate(f"refs/heads/{branch}", part.release, part.production)])
-        return part.release
-
-    context.effect(f"push {component} {branch}", push, probe)
-    seen = git.branches().get(branch, "")
-    if seen != part.release:
-        raise OutcomeUnknown(
-            f"{component}'s {branch} was pushed to {part.release[:SHORT]}, but the server shows {_place(seen)}: "
-            "look at the repository"
-        )
+    move = _Move(component, branch, part.production, part.release, push, AMEND)
+    _make(context, move, f"push {component} {branch}")
     return Pushed(component, part.production, part.release)
 
 
-def _moved_by_others(part: Part, branch: str, now: str) -> str:
+def move_branch(context: Context, component: str, branch: str, old: str, new: str, *, key: str) -> None:
+    """Set that branch from `old` to `new` by a lease, while this run has production locked, and read it back.
+
+    Backwards too. A branch that is at `new` already is left alone. Raises PermanentError, and pushes nothing, if it is
+    anywhere else or if the server refuses; OutcomeUnknown if the server then shows something else. `key` names the
+    effect, and is unique in the step.
+    """
+
+    def push(git: GitRemote, update: RefUpdate) -> None:
+        git.push([update])
+
+    _make(context, _Move(component, branch, old, new, push), key)
+
+
+# ---- moving a branch -------------------------------------------------------------------------------------------
+
+AMEND = "!release amend plans anew with what is there"
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A branch that is to go from `old` to `new`. `advice` is what people can do if somebody else moved it."""
+
+    component: str
+    branch: str
+    old: str
+    new: str
+    push: Callable[[GitRemote, RefUpdate], None]
+    advice: str = ""
+
+    @property
+    def update(self) -> RefUpdate:
+        return RefUpdate(f"refs/heads/{self.branch}", self.new, self.old or None)
+
+    def by_others(self, now: str) -> str:
+        said = _moved_by_others(self.component, self.branch, self.old, now)
+        return f"{said}. {self.advice}" if self.advice else said
+
+
+def _make(context: Context, move: _Move, key: str) -> None:
+    git = context.ports.git.remote(move.component)
+
+    def act() -> str:
+        still_locked(context)
+        now = git.branches().get(move.branch, "")
+        if now not in {move.old, move.new}:
+            raise PermanentError(move.by_others(now))
+        if now != move.new:
+            move.push(git, move.update)
+        return move.new
+
+    context.effect(key, act, lambda: _proof(git, move))
+    _read_back(git, move)
+
+
+def _proof(git: GitRemote, move: _Move) -> Proof[str]:
+    """Whether a push that was begun has arrived. One that others have built upon has; elsewhere nobody can tell."""
+    now = git.branches().get(move.branch, "")
+    if now in {move.old, move.new}:
+        return Happened(move.new) if now == move.new else NotHappened()
+    if _built_upon(git, move, now):
+        return Happened(move.new)
+    raise OutcomeUnknown(
+        f"{move.component}'s {move.branch} is {_place(now)}, neither {_place(move.old)} nor {_place(move.new)}: "
+        "others moved it before or after the push"
+    )
+
+
+def _built_upon(git: GitRemote, move: _Move, now: str) -> bool:
+    """Whether the branch has the new commit under others' work, and could not have it from the old one."""
+    if not now:
+        return False
+    git.fetch()
+    try:
+        news = not move.old or bool(git.lost(move.new, move.old))
+        return news and not git.lost(move.new, now)
+    except PermanentError:
+        return False  # the server's branch has moved on since the look, or the mirror never had the old commit
+
+
+def _read_back(git: GitRemote, move: _Move) -> None:
+    seen = git.branches().get(move.branch, "")
+    if seen == move.new:
+        return
+    what = f"{move.component}'s {move.branch} was pushed to {move.new[:SHORT]}"
+    if _built_upon(git, move, seen):
+        raise OutcomeUnknown(f"{what}, and somebody has pushed {seen[:SHORT]} on top of it: look at the repository")
+    raise OutcomeUnknown(f"{what}, but the server shows {_place(seen)}: look at the repository")
+
+
+def _push_remembered(context: Context, part: Part, git: GitRemote, update: RefUpdate) -> None:
+    """Push, and remember where the branch was; a push that was refused leaves nothing to be remembered."""
+    earlier = context.recall(MOVED).get(part.component)
+    context.claim(MOVED, part.component, part.production)
+    try:
+        git.push([update])
+    except (TransientError, PermanentError):
+        if earlier is None:
+            context.forget(MOVED, part.component)
+        raise
+
+
+def _check_tag(context: Context, part: Part) -> None:
+    """What goes to production is what its tag names. A run that made no tags has none to look at."""
+    made = any(step.id == TAGGING and step.state is StepState.DONE for step in context.run.steps)
+    if not part.tag or not (made or part.tagged):
+        return
+    tags = {tag.name: tag.target for tag in context.ports.git.remote(part.component).tags()}
+    there = tags.get(part.tag, "")
+    if there != part.release:
+        raise PermanentError(
+            f"{part.component}'s tag {part.tag} is {_place(there)}, and not on the frozen commit "
+            f"{part.release[:SHORT]}: somebody changed it, and nothing was pushed. {AMEND}"
+        )
+
+
+def _moved_by_others(component: str, branch: str, old: str, now: str) -> str:
     return (
-        f"{part.component}'s {branch} is {_place(now)}, though the plan saw it {_place(part.production)}: somebody "
-        f"moved it, and nothing was pushed. !release amend plans anew with what is there"
+        f"{component}'s {branch} is {_place(now)}, though it was seen {_place(old)}: somebody moved it, and nothing "
+        "was pushed"
     )
 
 
 def _place(commit: str) -> str:
     return f"at {commit[:SHORT]}" if commit else "not there"
+
+
+# ---- the step --------------------------------------------------------------------------------------------------
 
 
 def _branch(context: Context, component: str) -> str:

@@ -1,11 +1,13 @@
 """Steering a run by hand: pause, retry, skip, amend, abort, hold and stop, for a release and for any other run."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from kcibot.sdk import (
     Call,
     Change,
     EffectState,
+    Forget,
     HoldKind,
     Level,
     Notice,
@@ -22,10 +24,13 @@ from kcibot.sdk import (
     listed,
     span,
 )
+from kcibot_commands.announce import send_announcement
+from kcibot_commands.announce_draft import SENDING, Told
 from kcibot_commands.jenkins_restart import QUIETING
+from kcibot_commands.locks import LOCK, PRODUCTION, as_line, read_lock
 from kcibot_commands.monitor_flags import MONITOR, OPENED, PAUSED, read_opened
 from kcibot_commands.monitor_run import CLOSE, CloseArgs
-from kcibot_commands.production import LOCK, PRODUCTION
+from kcibot_commands.plan_ahead import with_later_commits
 from kcibot_commands.watch import ABORTED
 
 NONE = 0
@@ -36,7 +41,8 @@ MOST = 50
 @command("release status", role="observer", example="!release status")
 def release_status(call: Call, *, run: int = NONE) -> Outcome:
     """Show where the release stands, or the run with that number, also one that has ended."""
-    return Outcome(card(call.world.journal.run(run) if run else _run(call, NONE), call.world.clock.now()))
+    chosen = call.world.journal.run(run) if run else _run(call, NONE)
+    return with_later_commits(call, chosen, Outcome(card(chosen, call.world.clock.now())))
 
 
 @command("release pause", role="operator", example="!release pause the lab is down")
@@ -57,6 +63,8 @@ def release_retry(call: Call, step: str = "", *, run: int = NONE, not_done: bool
     chosen = _run(call, run)
     step = step or _broken_step(chosen)
     outcome = call.engine.retry(chosen, step, call.person, not_done=not_done)
+    if not_done and step == send_announcement.id:
+        outcome = replace(outcome, changes=(*outcome.changes, Forget(SENDING, str(chosen.id))))
     return outcome if _is_current(chosen, step) else _closed(call, chosen, outcome)
 
 
@@ -129,12 +137,33 @@ def _left_behind(call: Call, run: Run, opened: tuple[str, ...]) -> tuple[str, ..
     lines = [_closing(opened)] if opened else []
     lock, pause = recall(LOCK).get(PRODUCTION), recall(PAUSED).get(MONITOR)
     if isinstance(lock, dict) and lock.get("run") == run.id:
-        lines.append("Production stays locked: !release rollback undoes what was done, !unlock opens it as it is.")
+        lines.append(f"Production stays locked: {_way_back(run)}!unlock opens it as it is.")
     if isinstance(pause, dict) and pause.get("run") == run.id:
         lines.append("The monitor stays paused: !monitor resume enables it again.")
+    told = Told.of(recall, run.id)
+    if told and not told.called_off:
+        lines.append(f"The list was told of {told.release}: !announce cancel REASON tells it that it is called off.")
     if str(run.id) in recall(QUIETING):
         lines.append("Jenkins starts no builds: !jenkins cancel REASON ends that.")
     return tuple(lines)
+
+
+def _way_back(run: Run) -> str:
+    """What takes back what that run did, as the beginning of a sentence; empty where nothing does."""
+    match run.procedure:
+        case "release":
+            return "!release rollback undoes what was done, "
+        case "rollback":
+            of = run.args.get("run") if isinstance(run.args, dict) else run.id
+            return f"!release rollback goes on with it (or !release rollback --run {of}), "
+        case "deploy":
+            return "!deploy COMPONENT REVISION puts another version there, "
+        case "images push":
+            return f"!images rollback {run.id} undoes what was done, "
+        case "jobs apply":
+            return f"!release rollback --run {run.id} undoes what was done, "
+        case _:
+            return ""
 
 
 @command("release history", role="observer")
@@ -184,9 +213,11 @@ def _still_enabled(job: str, run: Run) -> str:
 @command("status", role="everybody")
 def status(call: Call) -> Outcome:
     """Say what runs, what waits for whom, and who holds production."""
-    lines = [f"{run.id}. {brief(run)}" for run in call.world.journal.open_runs()]
+    runs, held = call.world.journal.open_runs(), read_lock(call.world.journal.recall(LOCK).get(PRODUCTION))
+    lines = [f"{run.id}. {brief(run)}" for run in runs]
     lines += [f"“{ask.title}” waits for an answer: !approve {ask.code}" for ask in call.world.journal.open_asks()]
-    return Outcome(Notice("Status" if lines else "Nothing is running.", lines=tuple(lines)))
+    lines += [as_line(held, call.world.clock.now())] if held else []
+    return Outcome(Notice("Status" if runs else "Nothing is running.", lines=tuple(lines)))
 
 
 def _run(call: Call, number: int) -> Run:

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.registry import Registry
-from kcibot_commands import audit, production
+from kcibot_commands import audit, locks
 from tests.fakes.bench import Bench, make_bench
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     registry = Registry()
-    for module in (audit, production):
+    for module in (audit, locks):
         registry.add(module)
     return make_bench(tmp_path, registry=registry)
 

@@ -12,10 +12,10 @@ from kcibot.core.access import BREAK_GLASS, EVERYBODY
 from kcibot.core.command import Argument, Command, Reason
 from kcibot.core.dispatch import _words
 from kcibot.core.registry import Registry
-from kcibot_commands import announce, approvals, audit, deploy, help, images, production, runs, tags  # noqa: A004 (the module's name)
+from kcibot_commands import announce, approvals, audit, deploy, help, images, locks, runs, tags  # noqa: A004 (the module's name)
 from tests.fakes.bench import Bench, make_bench
 
-MINE = (announce, approvals, audit, deploy, help, images, production, runs, tags)
+MINE = (announce, approvals, audit, deploy, help, images, locks, runs, tags)
 ROLES = {EVERYBODY, "observer", "operator", "release-manager", BREAK_GLASS}
 
 

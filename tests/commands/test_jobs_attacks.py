@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kcibot.core.journal import Forget
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
+from kcibot_commands.locks import LOCK, PRODUCTION
 from tests.fakes.ci_bench import MONITOR, TIMER, TRIGGER, definition
 from tests.fakes.jobs_bench import (
     BACK,
@@ -295,3 +297,16 @@ def test_what_was_restored_of_the_monitor_keeps_the_pause(make: Callable[..., Wo
     assert world.ci.approve("operator").state is RunState.SUCCEEDED, texts(world)
     assert parameters(world, MONITOR) == ["CONFIG_LIST"]
     assert world.ci.server.job(MONITOR).disabled
+
+
+def test_a_lock_that_is_taken_away_after_the_asking_keeps_the_definitions_as_they_are(
+    make: Callable[..., World],
+) -> None:
+    world = make(CHANGED)
+    world.ci.say("!jobs apply")
+    unlock = partial(world.ci.bench.journal.commit, [Forget(LOCK, PRODUCTION)])  # as !unlock does
+    after(world, "GET", f"/job/{TRIGGER}/config.xml", 2, unlock)
+    run = world.ci.approve("operator")
+    assert run.state is RunState.FAILED, texts(world)
+    assert "the production lock was taken away from this run" in world.ci.said()
+    assert parameters(world, TRIGGER) == ["BUILD_CONFIG"]

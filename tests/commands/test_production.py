@@ -1,15 +1,18 @@
-"""Production branches are pushed exactly, once, by a lease, and read back; and one holds production at a time."""
+"""Production branches are pushed exactly, once, by a lease, and read back."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from kcibot.core.gate import GatePolicy
+from kcibot.core.journal import EffectState
+from kcibot.core.ports import GitRemote
 from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.core.run import Run, RunState, StepState
-from kcibot_commands import approvals, production, runs
+from kcibot_commands import runs
 from kcibot_commands.plan import plan
 from kcibot_commands.production import (
     Pushed,
@@ -18,10 +21,12 @@ from kcibot_commands.production import (
     push_core,
     take_production_lock,
 )
+from kcibot_commands.tags import create_tags
 from tests.fakes.kernelci_bench import (
     PRODUCTION,
     Followed,
     Kernelci,
+    Preceded,
     alerts,
     kernelci,
     killed,
@@ -36,7 +41,7 @@ from tests.fakes.kernelci_bench import (
 
 AT_ONCE = Procedure("release", plan, push_core)
 GATED = Procedure("release", plan, Gate("go", "Update production"), push_core)
-LOCKED = Procedure("release", plan, take_production_lock, push_core, open_production)
+TAG = "kernelci-20261123"
 GO = "run:1:gate:go:1"
 FORCE = "run:1:gate:force:push-core:1"
 
@@ -158,6 +163,106 @@ def test_what_was_pushed_by_hand_is_taken_as_it_is(place: Kernelci) -> None:
     assert step(bench.run())[0] is StepState.DONE
 
 
+def hotfix_on_top(place: Kernelci) -> str:
+    return place.commit("core", {"HOTFIX": "by hand\n"}, "hotfix by hand", branch=PRODUCTION)
+
+
+def test_a_push_that_others_built_upon_is_not_said_to_be_nothing(place: Kernelci) -> None:
+    git = Followed(place.ports.git, "push", killed(place), of="core")
+    first = place.bench(ports=with_ports(place.ports, git=git))
+    run = start(first, AT_ONCE)
+    revive(place, first)
+    hotfix = hotfix_on_top(place)
+    second = place.bench(procedures=[AT_ONCE])
+    second.engine.resume()
+    state, text = step(second.run())
+    assert state is StepState.UNKNOWN
+    assert f"core's kernelci.org was pushed to {place.head('core')[:10]}, and somebody has pushed {hotfix[:10]}" in text
+    effects = second.journal.effects(run.id, "push-core", second.run().step("push-core").round)
+    assert effects["push core kernelci.org"].state is EffectState.DONE, "a rollback knows that it was moved"
+    assert place.head("core", PRODUCTION) == hotfix
+
+
+@dataclass
+class KilledBeforeThePush:
+    """The real Git servers, and a bot that is killed just before it pushes to core's."""
+
+    place: Kernelci
+
+    def names(self) -> tuple[str, ...]:
+        return self.place.ports.git.names()
+
+    def remote(self, name: str) -> GitRemote:
+        found = self.place.ports.git.remote(name)
+        return Preceded(found, "push", killed(self.place)) if name == "core" else found  # type: ignore[return-value]
+
+
+def test_a_push_begun_and_a_branch_that_is_somewhere_else_cannot_be_told(place: Kernelci) -> None:
+    first = place.bench(ports=with_ports(place.ports, git=KilledBeforeThePush(place)))
+    start(first, AT_ONCE)
+    revive(place, first)
+    hotfix = hotfix_on_top(place)
+    second = place.bench(procedures=[AT_ONCE])
+    second.engine.resume()
+    state, text = step(second.run())
+    assert state is StepState.UNKNOWN
+    assert f"core's kernelci.org is at {hotfix[:10]}, neither at " in text
+    assert "others moved it before or after the push" in text
+
+
+def test_a_push_that_the_server_refused_is_remembered_by_no_later_release(place: Kernelci) -> None:
+    place.hook("core", "pre-receive", "exit 1")
+    bench = place.bench()
+    assert step(start(bench, AT_ONCE))[0] is StepState.FAILED
+    assert bench.journal.recall("moved") == {}
+
+
+# ---- the tag ---------------------------------------------------------------------------------------------------
+
+TAGGED = Procedure("release", plan, create_tags, Gate("go", "Update production"), push_core)
+
+
+def test_a_release_whose_tag_was_removed_is_not_pushed(place: Kernelci) -> None:
+    bench = place.bench()
+    start(bench, TAGGED)
+    place.git("core", "tag", "--delete", TAG)
+    old = place.head("core", PRODUCTION)
+    bench.react("manager-1", GO)
+    state, text = step(bench.run())
+    assert state is StepState.FAILED
+    assert f"core's tag {TAG} is not there, and not on the frozen commit {place.head('core')[:10]}" in text
+    assert place.head("core", PRODUCTION) == old
+
+
+def by_hand(act: Callable[[], object]) -> Step[None]:
+    """What somebody does in the middle of a run."""
+
+    def run(_context: Context) -> Done[None]:
+        act()
+        return Done("done", None)
+
+    return Step("by-hand", "By hand", run, type(None))
+
+
+def test_a_release_whose_tag_was_moved_is_not_even_asked_about(place: Kernelci) -> None:
+    bench = place.bench()
+    move = by_hand(lambda: place.git("core", "tag", "--force", TAG, "main~1"))
+    run = start(bench, Procedure("release", plan, create_tags, move, Gate("go", "Update production"), push_core))
+    assert run.state is RunState.FAILED
+    assert f"core's tag {TAG} is at {place.git('core', 'rev-parse', 'main~1')[:10]}, and not on" in alerts(bench)
+    assert GO not in bench.notices
+
+
+def test_a_tag_that_goes_in_the_last_moment_stops_the_push(place: Kernelci) -> None:
+    """When the preview was looked at already: this push has none."""
+    old = place.head("core", PRODUCTION)
+    removed = by_hand(lambda: place.git("core", "tag", "--delete", TAG))
+    state, text = step(start(place.bench(), Procedure("release", plan, create_tags, removed, bare_push())))
+    assert state is StepState.FAILED
+    assert f"core's tag {TAG} is not there" in text
+    assert place.head("core", PRODUCTION) == old
+
+
 # ---- lost commits ----------------------------------------------------------------------------------------------
 
 
@@ -191,6 +296,14 @@ def test_lost_commits_need_two_managers_and_then_the_push_is_forced(place: Kerne
     assert place.head("core", PRODUCTION) == place.head("core")
 
 
+def test_a_lost_mirror_is_filled_again_before_it_is_asked_what_would_be_lost(place: Kernelci) -> None:
+    alone, _twin = diverged(place)
+    bench = place.bench()
+    gone = by_hand(lambda: shutil.rmtree(place.config.bot.state / "mirrors"))
+    start(bench, Procedure("release", plan, gone, push_core))
+    assert f"{alone[:10]} FIXUP only here (NOT on the development branch)" in lines(bench, FORCE)
+
+
 def test_one_more_commit_to_lose_is_not_covered_by_the_approval(place: Kernelci) -> None:
     diverged(place)
     one = GatePolicy()
@@ -202,111 +315,7 @@ def test_one_more_commit_to_lose_is_not_covered_by_the_approval(place: Kernelci)
     assert place.head("core", PRODUCTION) == more
 
 
-# ---- the lock --------------------------------------------------------------------------------------------------
-
-
-def test_a_release_takes_the_lock_and_gives_it_back(place: Kernelci) -> None:
-    bench = place.bench()
-    run = start(bench, LOCKED)
-    assert step(run, "production-lock") == (StepState.DONE, "held by this run")
-    assert step(run, "open-production") == (StepState.DONE, "the lock is given back")
-    assert bench.journal.recall("lock") == {}
-    assert bench.journal.recall("moved") == {}
-
-
-def test_a_run_waits_for_whoever_has_the_lock_and_says_who(place: Kernelci) -> None:
-    bench = place.bench(production)
-    bench.say("manager-1", "!lock the database is being moved")
-    run = start(bench, LOCKED)
-    state, text = step(run, "production-lock")
-    assert state is StepState.WAITING
-    assert text.startswith("production is locked by manager-1, 09:00 UTC")
-    assert "the database is being moved" in text
-    bench.tick(timedelta(minutes=2))
-    assert bench.run().state is RunState.WAITING
-    bench.say("manager-1", "!unlock")
-    bench.tick(timedelta(minutes=2))
-    assert bench.run().state is RunState.SUCCEEDED
-
-
-def test_a_second_lock_is_refused_with_who_and_why(place: Kernelci) -> None:
-    bench = place.bench(production)
-    bench.clock.forward(-timedelta(minutes=5))
-    bench.say("operator", "!lock lunch")
-    bench.clock.forward(timedelta(minutes=5))
-    bench.say("manager-1", "!lock dinner")
-    assert set(bench.replies()) == {
-        "Production is locked: no run changes it until !unlock.",
-        "Production is locked by operator, 08:55 UTC (5 min ago): lunch",
-    }
-
-
-def test_a_missing_reason_for_the_lock_is_asked_for(place: Kernelci) -> None:
-    bench = place.bench(production)
-    bench.say("operator", "!lock")
-    bench.say("operator", "the database is being moved")
-    assert bench.replies() == [
-        "Why? Say it in one line, and I go on.",
-        "Production is locked: no run changes it until !unlock.",
-    ]
-
-
-def test_anothers_lock_needs_a_release_manager(place: Kernelci) -> None:
-    bench = place.bench(production)
-    bench.say("manager-1", "!lock lunch")
-    bench.say("operator", "!unlock")
-    assert bench.replies()[-1] == "The lock is manager-1's; only a release-manager may take it away"
-    bench.say("manager-2", "!unlock")
-    assert bench.replies()[-1] == "Production is open."
-
-
-def test_ones_own_lock_is_ones_own_to_take_away(place: Kernelci) -> None:
-    bench = place.bench(production)
-    bench.say("operator", "!lock lunch")
-    bench.say("operator", "!unlock")
-    bench.say("operator", "!unlock")
-    assert bench.replies()[1:] == ["Production is open.", "Production is not locked."]
-
-
-def test_the_lock_of_a_live_run_is_not_its_starters_to_take_away(place: Kernelci) -> None:
-    bench = place.bench(production, runs)
-    start(bench, Procedure("release", plan, take_production_lock, stuck()))
-    bench.say("operator", "!unlock")
-    assert bench.replies()[-1] == "Run 1 (Release) is still using it; only a release-manager may take it away"
-    bench.say("operator", "!release abort broken")
-    bench.say("operator", "!unlock")
-    assert bench.replies()[-1] == "Production is open."
-
-
-def test_a_run_whose_lock_was_taken_away_pushes_nothing_more(place: Kernelci) -> None:
-    bench = place.bench(production, runs)
-    gated = Procedure("release", plan, take_production_lock, Gate("go", "Go"), push_core, open_production)
-    start(bench, gated)
-    bench.say("manager-1", "!unlock")
-    assert "Run 1 (Release) had it, and stops before its next push." in bench.replies()[-1]
-    old = place.head("core", PRODUCTION)
-    bench.react("manager-1", GO)
-    state, text = step(bench.run())
-    assert state is StepState.FAILED
-    assert "taken away from this run and nobody has it, so nothing more was done" in text
-    assert place.head("core", PRODUCTION) == old
-    bench.say("operator", "!release retry production-lock")
-    bench.say("operator", "!release retry push-core")
-    assert bench.run().state is RunState.SUCCEEDED
-
-
-def test_an_aborted_run_keeps_production_locked_and_says_so(place: Kernelci) -> None:
-    bench = place.bench(approvals, runs, production)
-    start(bench, Procedure("release", plan, take_production_lock, stuck()))
-    bench.say("operator", "!release abort broken")
-    bench.deliver()
-    assert any("!unlock opens it" in line for notice in bench.notices.values() for line in notice.lines)
-    run = start(bench, LOCKED)
-    bench.tick(timedelta(minutes=2))
-    assert bench.run(run.id).state is RunState.WAITING, "nobody looked yet whether production is in order"
-    bench.say("operator", "!unlock")
-    bench.tick(timedelta(minutes=2))
-    assert bench.run(run.id).state is RunState.SUCCEEDED
+# ---- what was moved -------------------------------------------------------------------------------------------
 
 
 def test_what_an_unfinished_release_moved_is_remembered_until_a_release_ends(place: Kernelci) -> None:
