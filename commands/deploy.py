@@ -1,10 +1,9 @@
 """Step 6: backend and frontend. Each moves its own production branch first, runs its playbook, and is then proven."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import ClassVar
 
 from kcibot.sdk import (
     Call,
@@ -25,10 +24,15 @@ from kcibot.sdk import (
     Step,
     TransientError,
     command,
+    listed,
     nearest,
 )
-from kcibot_commands.plan import SHORT, ReleaseSettings, plan
-from kcibot_commands.playbook_runs import believe, broke_off, play, played
+from kcibot_commands.deploy_services import LOOK_AGAIN_SECONDS, restart_the_rest, see_worker
+from kcibot_commands.deploy_settings import DeploySettings, Playbook, command_preview, configuration_of, deployment
+from kcibot_commands.deploy_static import see_static_files
+from kcibot_commands.frontend_names import check_views
+from kcibot_commands.plan import CONFIGURED, SHORT, ReleaseSettings, plan
+from kcibot_commands.playbook_runs import believe, broke_off, mended, play, played
 from kcibot_commands.production import (
     open_production,
     push_asks,
@@ -41,7 +45,20 @@ from kcibot_commands.production import (
 from kcibot_commands.rules import versions
 from kcibot_commands.rules.problem import RuleError
 
-LOOK_AGAIN_SECONDS = 2.0
+__all__ = [
+    "DEPLOY",
+    "DeployArgs",
+    "DeploySettings",
+    "Deployable",
+    "Deployed",
+    "Playbook",
+    "command_preview",
+    "deploy",
+    "deploy_backend",
+    "deploy_frontend",
+    "run_playbook",
+    "wanted_revision",
+]
 
 
 class Deployable(StrEnum):
@@ -50,117 +67,66 @@ class Deployable(StrEnum):
 
 
 @dataclass(frozen=True)
-class Playbook:
-    """How one component is deployed, in the words of `ansible-playbook`'s options.
-
-    `git_head` is the name under which the playbook checks out the component; empty means the approved commit itself.
-    """
-
-    repository: str
-    limit: str
-    branch: str = "main"
-    playbook: str = "site.yml"
-    inventory: str = "hosts"
-    tags: tuple[str, ...] = ("app",)
-    skip_tags: tuple[str, ...] = ("secrets",)
-    become: bool = True
-    ask_become_pass: bool = False
-    private_key: str = ""
-    git_head: str = ""
-
-
-def default_playbooks() -> Mapping[str, Playbook]:
-    """Those of the written procedure."""
-    return {
-        "backend": Playbook("backend-config", "api.kernelci.org"),
-        "frontend": Playbook("frontend-config", "kernelci.org"),
-    }
-
-
-@dataclass(frozen=True)
-class DeploySettings:
-    """Which playbook deploys which component, and whose worker queue is checked afterwards (empty: nobody's).
-
-    `answers_within` is how long a component may take after its playbook until it answers the new version.
-    """
-
-    section: ClassVar[str] = "deploy"
-    playbooks: Mapping[str, Playbook] = field(default_factory=default_playbooks)
-    queue_of: str = ""
-    answers_within: timedelta = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
 class Deployed:
-    """What runs now: the version that the component itself answers, and the playbooks' commit that put it there."""
+    """What runs now: the version that the component itself answers, and the playbooks' commit that put it there.
+
+    `restarted` names the services that the bot restarted, as the playbook had not; `unchecked` says what nobody saw.
+    """
 
     component: str
     version: str
     configuration: str
+    restarted: tuple[str, ...] = ()
+    unchecked: str = ""
+
+    def __str__(self) -> str:
+        said = [f"version {self.version} answers, playbooks at {self.configuration[:SHORT]}"]
+        said += [f"{listed(self.restarted)} restarted by me"] if self.restarted else []
+        said += [self.unchecked] if self.unchecked else []
+        return "; ".join(said)
 
 
-def deployment(context: Context, component: str, commit: str) -> tuple[Playbook, Deployment]:
-    """The playbook's run, its folder still empty of a checkout."""
-    playbook = context.settings(DeploySettings).playbooks.get(component)
-    if playbook is None:
-        raise PermanentError(f"no playbook is configured for {component} under deploy.playbooks")
-    return playbook, Deployment(
-        folder=context.folder("playbooks"),
-        playbook=playbook.playbook,
-        inventory=playbook.inventory,
-        limit=playbook.limit,
-        tags=playbook.tags,
-        skip_tags=playbook.skip_tags,
-        extra_vars={"git_head": playbook.git_head or commit},
-        become=playbook.become,
-        ask_become_pass=playbook.ask_become_pass,
-        private_key=playbook.private_key,
-    )
+def run_playbook(context: Context, component: str, version: str, commit: str, configuration: str = "") -> Deployed:
+    """Deploy that commit once, then prove that its services were started anew and run it.
 
-
-def command_preview(context: Context, component: str, commit: str) -> Preview:
-    """The exact command line that deploys that commit, and the commit of the playbooks."""
-    playbook, run = deployment(context, component, commit)
-    argv = context.ports.deployer.command(run)
-    configuration = _configuration(context, playbook)
-    shown = (f"{component}: {' '.join(argv)}", f"  with {playbook.repository} at {configuration[:SHORT]}")
-    return Preview({"argv": list(argv), "configuration": configuration}, shown)
-
-
-def run_playbook(context: Context, component: str, version: str, commit: str) -> Deployed:
-    """Deploy that commit once, then prove that the component runs its version and its worker takes tasks.
-
+    `configuration` is the commit of the playbooks; if it is empty, the plan's, or the newest.
     BrokenOff if the playbook ended in the middle, with what it left; OutcomeUnknown if the old version goes on
     answering. Whether it ran is told by the playbook's own record, which outlives a killed bot: the version alone
     does not say whether everything after it in the playbook was done too.
     """
     playbook, run = deployment(context, component, commit)
-    configuration = context.keep(f"configuration {_try(context, component)}", lambda: _configuration(context, playbook))
+    configuration = configuration or context.keep(
+        f"configuration {_try(context, component)}", lambda: configuration_of(context, playbook)
+    )
     context.ports.git.remote(playbook.repository).checkout(configuration, run.folder)
-    patience = [context.settings(DeploySettings).answers_within]
-
-    def wait() -> None:
-        """The second time nobody waits, only looks."""
-        _wait_for(context, component, version, patience.pop() if patience else timedelta())
 
     def deploy() -> str:
         still_locked(context)
         if playbook.git_head:
             _still_at(context, component, playbook.git_head, commit)
-        believe(context, component, play(context, component, run, configuration))
-        wait()
+        play(context, component, run, configuration)
         return configuration
 
     def probe() -> Proof[str]:
         ran = played(context, component)
-        if ran is None:
-            return NotHappened()
-        wait()
-        return Happened(ran)
+        return NotHappened() if ran is None else Happened(ran)
 
     ran = context.effect(f"deploy {component} {version}", deploy, probe, late=timedelta())
-    _prove(context, component, version)
-    return Deployed(component, version, ran)
+    context.remember(CONFIGURED, playbook.repository, ran)
+    restarted = _restarted(context, component, playbook, run)
+    _wait_for(context, component, version)
+    see_static_files(context, component, playbook, commit)
+    return Deployed(component, version, ran, restarted, see_worker(context, component, playbook, run))
+
+
+def _restarted(context: Context, component: str, playbook: Playbook, run: Deployment) -> tuple[str, ...]:
+    """The services that did not start anew by themselves; a playbook that broke off before is made good with that."""
+    if not playbook.services:
+        believe(context, component)
+        return ()
+    restarted = restart_the_rest(context, component, playbook, run)
+    mended(context, component)
+    return restarted
 
 
 def _still_at(context: Context, component: str, name: str, commit: str) -> None:
@@ -183,11 +149,11 @@ def _try(context: Context, component: str) -> str:
     return f"of {component}, begun {began.isoformat() if began else 'now'}"
 
 
-def _wait_for(context: Context, component: str, version: str, patience: timedelta) -> None:
+def _wait_for(context: Context, component: str, version: str) -> None:
     """Give restarted services time to answer. Raises OutcomeUnknown: by now the playbook has had its effect."""
-    tries = int(patience.total_seconds() / LOOK_AGAIN_SECONDS) + 1
+    patience = context.settings(DeploySettings).answers_within
     said = ""
-    for left in reversed(range(tries)):
+    for left in reversed(range(int(patience.total_seconds() / LOOK_AGAIN_SECONDS) + 1)):
         try:
             running = context.ports.results.version(component)
             said = f"{component} answers version {running} instead of {version}"
@@ -200,29 +166,7 @@ def _wait_for(context: Context, component: str, version: str, patience: timedelt
         context.report(f"{said}, looking again")
         if left and context.cancellation.wait(LOOK_AGAIN_SECONDS):
             break
-    raise OutcomeUnknown(
-        f"the playbook ended well, but {said}. One that was cut off before leaves nothing to restart for the next: "
-        f"restart {component}'s services by hand, then retry"
-    )
-
-
-def _prove(context: Context, component: str, version: str) -> None:
-    running = context.ports.results.version(component)
-    if running != version:
-        raise OutcomeUnknown(f"the playbook ended well, but {component} answers version {running} instead of {version}")
-    if component == context.settings(DeploySettings).queue_of and not context.ports.results.queue_alive():
-        raise OutcomeUnknown(
-            f"{component} {version} runs, but its worker does not take tasks: celery may hang. Restart it, then retry"
-        )
-
-
-def _configuration(context: Context, playbook: Playbook) -> str:
-    git = context.ports.git.remote(playbook.repository)
-    branches = git.branches()
-    if playbook.branch not in branches:
-        raise PermanentError(f"{playbook.repository} has no branch {playbook.branch}")
-    git.fetch()
-    return branches[playbook.branch]
+    raise OutcomeUnknown(f"the playbook ended well, but {said}. Look at its services, then retry")
 
 
 # ---- in a release ----------------------------------------------------------------------------------------------
@@ -252,7 +196,7 @@ def deploy_step(component: str) -> Step[Deployed]:
         push_branch(context, component)
         part = context.result(plan).part(component)
         deployed = run_playbook(context, component, part.version, part.release)
-        return Done(f"version {deployed.version} answers", deployed)
+        return Done(str(deployed), deployed)
 
     return Step(
         f"deploy-{component}",
@@ -287,6 +231,7 @@ class Wanted:
 
     commit: str
     version: str
+    warnings: tuple[str, ...] = ()
 
 
 def look_up(context: Context) -> Done[Wanted]:
@@ -305,7 +250,8 @@ def look_up(context: Context) -> Done[Wanted]:
         version = versions.read_version(git.read(named[wanted], component.version_file))
     except RuleError as error:
         raise PermanentError(f"{args.component} {wanted}, {component.version_file}: {error}") from error
-    return Done(f"{wanted} is version {version}, {named[wanted][:SHORT]}", Wanted(named[wanted], version))
+    warnings = check_views(context, args.component, named[wanted])
+    return Done(f"{wanted} is version {version}, {named[wanted][:SHORT]}", Wanted(named[wanted], version, warnings))
 
 
 wanted_revision = Step("revision", "Revision looked up", look_up, Wanted)
@@ -315,13 +261,14 @@ def _alone_preview(context: Context) -> Preview:
     component, wanted = context.args(DeployArgs).component, context.result(wanted_revision)
     play = command_preview(context, component, wanted.commit)
     facts = {"commit": wanted.commit, "version": wanted.version, "deploy": play.facts}
-    return Preview(facts, (f"{component}: version {wanted.version}, commit {wanted.commit[:SHORT]}", *play.display))
+    head = f"{component}: version {wanted.version}, commit {wanted.commit[:SHORT]}"
+    return Preview(facts, (head, *play.display, *(f"Warning: {warning}" for warning in wanted.warnings)))
 
 
 def _alone(context: Context) -> Done[Deployed]:
     wanted = context.result(wanted_revision)
     deployed = run_playbook(context, context.args(DeployArgs).component, wanted.version, wanted.commit)
-    return Done(f"version {deployed.version} answers", deployed)
+    return Done(str(deployed), deployed)
 
 
 DEPLOY = Procedure(

@@ -23,6 +23,8 @@ from kcibot.sdk import (
     listed,
     span,
 )
+from kcibot_commands.deploy import deploy_backend, deploy_frontend
+from kcibot_commands.images import digest_lines
 from kcibot_commands.jobs_checklist import unticked
 from kcibot_commands.monitor import MonitorSettings, start_monitor_once
 from kcibot_commands.notify import Event, forget_once, to_mention
@@ -125,8 +127,8 @@ def make_report(context: Context) -> Done[None]:
     run, now = context.run, context.clock.now()
     released = _released(context)
     head = context.keep("audit head", context.audit_head)
-    lines = [*released, *approvals(run), *durations(run), *left_out(run), *_results(context), *_open_notes(context)]
-    lines.append(f"Audit head: {head}")
+    lines = [*released, *_deployments(context), *digest_lines(context), *approvals(run), *durations(run)]
+    lines += [*left_out(run), *_results(context), *_open_notes(context), f"Audit head: {head}"]
     title = f"{run.title} is in production, {span(now - run.created_at)} after it was begun by {run.starter}"
     mentions = to_mention(context, Event.RELEASE)
     context.say("report", Notice(title, Level.SUCCESS, tuple(lines), mentions=mentions))
@@ -139,9 +141,15 @@ def _released(context: Context) -> list[str]:
         return []
     frozen = context.result(plan)
     changed = [part for part in frozen.parts.values() if part.changed or (part.base or part.production) != part.release]
-    same = [part.component for part in frozen.parts.values() if part not in changed]
+    same = [part.component for part in frozen.parts.values() if part not in changed and not part.read_only]
     unchanged = [f"Unchanged: {listed(same)}"] if same else []
     return [*(_part_line(part) for part in changed), *unchanged]
+
+
+def _deployments(context: Context) -> list[str]:
+    """What answers where, by which playbooks, and what of it nobody saw."""
+    there = [context.result(step) for step in (deploy_backend, deploy_frontend) if context.has_result(step)]
+    return [f"{one.component} deployed: {one}" for one in there]
 
 
 def _part_line(part: Part) -> str:
