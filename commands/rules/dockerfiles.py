@@ -14,6 +14,7 @@ from kcibot_commands.rules.problem import RuleError
 ROOTS = ("config/docker", "jenkins/dockerfiles")
 _DOCKERFILE = re.compile(r"(?P<root>config/docker|jenkins/dockerfiles)/(?P<dir>[^/]+)/Dockerfile")
 _IN_ROOT = re.compile(r"(?:config/docker|jenkins/dockerfiles)/(?P<rest>.+)")
+_TEMPLATE = ".jinja2"
 _NO_CONTENT = re.compile(r"build-and-push\.sh|README(\.\w+)?")
 _ARG = re.compile(r"ARG\s+(?P<name>\w+)(?:=(?P<value>\S*))?", re.IGNORECASE)
 _FROM = re.compile(r"FROM\s+(?:--\S+\s+)*(?P<image>\S+)(?:\s+AS\s+(?P<stage>\S+))?", re.IGNORECASE)
@@ -138,10 +139,19 @@ def build_order(found: Iterable[Image]) -> tuple[Image, ...]:
     return tuple(order)
 
 
+def by_hand(found: Sequence[Image], changed_paths: Iterable[str]) -> tuple[str, ...]:
+    """The changed paths whose images cannot be built from a Dockerfile of their folder.
+
+    Since 2022-08 KernelCI keeps templates (`config/docker/gcc-10.jinja2`) of which its own tool makes the Dockerfiles.
+    """
+    shared = [path for path in changed_paths if _is_shared(path) and not _own(path, found)]
+    return tuple(path for path in shared if path.endswith(_TEMPLATE) or not found)
+
+
 def to_rebuild(found: Sequence[Image], changed_paths: Iterable[str]) -> tuple[Rebuild, ...]:
     """What changed paths call for, in building order, each with its reasons.
 
-    A file beside the images' own folders (a template, shared data) calls for all: in doubt, always.
+    A file beside the images' own folders (shared data) calls for all: in doubt, always.
     """
     direct: dict[str, list[str]] = {}
     for path in changed_paths:
@@ -160,10 +170,27 @@ def all_images(found: Sequence[Image], reason: str) -> tuple[Rebuild, ...]:
     return tuple(Rebuild(image, (reason,)) for image in build_order(found))
 
 
-def _touched(path: str, found: Sequence[Image]) -> tuple[Image, ...]:
-    own = tuple(image for image in found if path.startswith(image.path.removesuffix("Dockerfile")))
+def stand_on(found: Sequence[Image], chosen: Iterable[str]) -> Mapping[str, str]:
+    """Image -> the one it is built FROM, of all that stand on the chosen ones without being chosen."""
+    changed, left = set(chosen), dict[str, str]()
+    for image in build_order(found):
+        base = next((parent for parent in image.parents if parent in changed), "")
+        if base and image.name not in changed:
+            left[image.name] = base
+            changed.add(image.name)
+    return left
+
+
+def _is_shared(path: str) -> bool:
+    """Whether it lies among the images, and is more than a script or an explanation of them."""
     inside = _IN_ROOT.fullmatch(path)
-    if own or inside is None or _NO_CONTENT.fullmatch(inside["rest"]) or _DOCKERFILE.fullmatch(path):
-        # The Dockerfile of a folder that holds no image any more: the image was dropped.
-        return own
-    return tuple(found)
+    return inside is not None and not _NO_CONTENT.fullmatch(inside["rest"]) and not _DOCKERFILE.fullmatch(path)
+
+
+def _touched(path: str, found: Sequence[Image]) -> tuple[Image, ...]:
+    # The Dockerfile of a folder that holds no image any more: the image was dropped.
+    return _own(path, found) or (tuple(found) if _is_shared(path) else ())
+
+
+def _own(path: str, found: Sequence[Image]) -> tuple[Image, ...]:
+    return tuple(image for image in found if path.startswith(image.path.removesuffix("Dockerfile")))

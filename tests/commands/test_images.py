@@ -1,6 +1,8 @@
 """Images: what a release builds and in which order, what is approved, and what counts as pushed."""
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import pytest
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
-from kcibot_commands import images, runs
+from kcibot_commands import images, images_back, report, runs
 from kcibot_commands.images import ImagesSettings, Rebuilding, build_images, push_images
 from kcibot_commands.plan import plan
-from kcibot_commands.production import push_core, take_production_lock
+from kcibot_commands.production import open_production, push_core, take_production_lock
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (
     PRODUCTION,
@@ -32,6 +34,7 @@ from tests.fakes.kernelci_bench import (
 GATE = Gate("images", "Push the images")
 RELEASE = Procedure("release", plan, build_images, GATE, push_images)
 AT_ONCE = Procedure("release", plan, build_images, push_images)
+WHOLE = Procedure("release", plan, take_production_lock, push_core, build_images, push_images, open_production)
 PROMPT = "run:1:gate:images:1"
 CHANGED = {
     "kernelci/build-base",
@@ -61,6 +64,13 @@ def state(run: Run, step_id: str) -> tuple[StepState, str]:
 
 def answer(bench: Bench, run_id: int = 1) -> str:
     return lines(bench, f"run:{run_id}:answer")
+
+
+def poll(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to it"
+        time.sleep(0.01)
 
 
 # ---- building --------------------------------------------------------------------------------------------------
@@ -114,6 +124,127 @@ def test_a_failing_build_pushes_nothing(place: Kernelci) -> None:
     assert [built(place).count(name) for name in done] == [1] * len(done), "what was built is not built again"
 
 
+def test_a_base_that_is_newer_where_it_comes_from_is_pulled_before_building(place: Kernelci) -> None:
+    bench = place.bench()
+    start(bench, RELEASE)
+    old = place.engine.builds[0].base_id
+    newer = place.engine.renew("debian:buster")
+    run = start(bench, RELEASE)
+    assert place.engine.builds[len(CHANGED)].base_id != old
+    assert result(bench, run, build_images).bases == {"debian:buster": newer}
+    assert f"built FROM debian:buster as it is now, {newer[7:17]}" in lines(bench, "run:2:gate:images:1")
+
+
+def test_one_image_alone_stands_on_the_base_that_is_in_production(place: Kernelci) -> None:
+    bench = place.bench(images)
+    bench.say("operator", "!images build build-base")
+    assert bench.run().state is RunState.SUCCEEDED, "the engine has a newer base, which nobody has pushed"
+    bench.say("operator", "!images build gcc-10_x86")
+    assert bench.run(2).state is RunState.SUCCEEDED
+    base, child = place.engine.builds
+    assert child.base_id != base.image_id
+    assert result(bench, bench.run(2), build_images).bases == {
+        "kernelci/build-base": place.registry.digest("kernelci/build-base")
+    }
+
+
+def test_a_base_that_cannot_be_pulled_fails_the_build_though_the_engine_has_an_older_one(place: Kernelci) -> None:
+    bench = place.bench(images)
+    bench.say("operator", "!images build debos")
+    place.engine.misbehave(Trouble(TroubleKind.PULL_ERROR, "debian:bullseye", "unexpected EOF", times=4))
+    bench.say("operator", "!images build debos")
+    for _ in range(3):
+        bench.tick(timedelta(minutes=5))
+    assert state(bench.run(2), "build-images") == (
+        StepState.FAILED,
+        "Pulling debian:bullseye failed: unexpected EOF",
+    )
+    assert built(place) == ["kernelci/debos"]
+
+
+def test_bases_are_left_as_the_engine_has_them_where_that_is_configured(place: Kernelci) -> None:
+    place.engine.misbehave(Trouble(TroubleKind.PULL_ERROR, "debian", times=99))
+    bench = place.bench(images, sections=[ImagesSettings(pull_bases=False)])
+    bench.say("operator", "!images build debos")
+    assert bench.run().state is RunState.SUCCEEDED
+    assert result(bench, bench.run(), build_images).bases == {}
+
+
+def test_the_prefix_of_the_images_is_given_to_their_builds(place: Kernelci) -> None:
+    text = "ARG PREFIX=kernelci/\nFROM ${PREFIX}build-base\n"
+    place.commit("core", {"config/docker/clang-11/Dockerfile": text}, "a prefix")
+    bench = place.bench(sections=[ImagesSettings(prefix="kernelci/staging-")])
+    start(bench, RELEASE)
+    by_name = {one.name: one for one in place.engine.builds}
+    base = by_name["kernelci/staging-build-base"]
+    assert by_name["kernelci/staging-build-clang-11"].base_id == base.image_id
+
+
+def test_a_changed_template_is_not_taken_for_no_change(place: Kernelci) -> None:
+    """2022-08: the Dockerfiles were replaced by templates, of which another tool makes them."""
+    place.commit("core", {"config/docker/gcc-12.jinja2": "FROM debian\n"}, "a template")
+    bench = place.bench(images, runs)
+    bench.say("observer", "!images plan")
+    assert "stops: core: config/docker/gcc-12.jinja2 changed, and no Dockerfile" in answer(bench)
+    run = start(bench, RELEASE)
+    said = state(run, "build-images")
+    assert said[0] is StepState.FAILED
+    assert said[1].endswith("so I cannot build them: build and push them by hand")
+    assert built(place) == []
+    bench.say("operator", "!release skip build-images they were built by hand")
+    assert bench.run(run.id).state is RunState.SUCCEEDED
+
+
+def test_images_that_were_skipped_are_built_by_the_next_release(place: Kernelci) -> None:
+    bench = place.bench(runs)
+    place.engine.misbehave(Trouble(TroubleKind.BUILD_ERROR, "libelf", "exit 1, non-zero code: 1", times=4))
+    start(bench, WHOLE)
+    for _ in range(3):
+        bench.tick(timedelta(minutes=5))
+    bench.say("operator", "!release skip build-images the mirror of Debian is down")
+    assert bench.run().state is RunState.SUCCEEDED
+    assert built(place) == []
+    place.commit("core", {"README.md": "words\n"}, "README.md: words")
+    assert start(bench, WHOLE).state is RunState.SUCCEEDED
+    assert set(pushed(place)) == CHANGED, "nothing of this release, all of the last one"
+    place.commit("core", {"README.md": "more\n"}, "README.md: more")
+    assert state(start(bench, WHOLE), "build-images") == (StepState.NOT_NEEDED, "no Dockerfile changed")
+
+
+def test_a_stop_ends_a_build_at_once_and_it_can_go_on(place: Kernelci) -> None:
+    place.engine.misbehave(Trouble(TroubleKind.BUILD_STALL, "build-base"))
+    bench = place.bench(runs)
+    stopped_in(bench, place, "/build")
+    assert bench.run().holds
+    assert built(place) == []
+    bench.say("operator", "!release continue")
+    assert bench.run().state is RunState.WAITING, "for the gate"
+    assert set(built(place)) == CHANGED
+
+
+def test_a_stop_ends_a_push_at_once_and_it_is_looked_for_before_it_is_pushed_again(place: Kernelci) -> None:
+    place.engine.misbehave(Trouble(TroubleKind.PUSH_STALL, "build-base"))
+    bench = place.bench(runs)
+    stopped_in(bench, place, "/push", AT_ONCE)
+    assert bench.run().holds
+    assert pushed(place) == []
+    bench.say("operator", "!release continue")
+    for _ in range(4):
+        bench.tick(timedelta(minutes=1))
+    assert bench.run().state is RunState.SUCCEEDED
+    assert set(pushed(place)) == CHANGED
+
+
+def stopped_in(bench: Bench, place: Kernelci, request: str, procedure: Procedure = RELEASE) -> None:
+    """Start a run that falls silent in that request, and stop it there."""
+    running = threading.Thread(target=start, args=(bench, procedure))
+    running.start()
+    poll(lambda: any(one.path.endswith(request) for one in place.engine.requests))
+    bench.say("operator", "!stop")
+    running.join(30)
+    assert not running.is_alive()
+
+
 def test_a_circle_of_dockerfiles_is_said_in_a_sentence(place: Kernelci) -> None:
     place.commit("core", {"config/docker/build-base/Dockerfile": "FROM kernelci/build-clang-11\n"}, "a circle")
     run = start(place.bench(), RELEASE)
@@ -153,7 +284,10 @@ def test_the_registry_has_the_pushed_digests_and_the_old_ones_are_recorded(place
     assert found.before == before
     assert found.after == {name: place.registry.digest(name) for name in CHANGED}
     assert not set(found.after.values()) & set(before.values())
-    assert bench.journal.recall("image-digests") == {"1": {"before": found.before, "after": found.after}}
+    since = place.head("core", PRODUCTION)
+    assert bench.journal.recall("image-digests") == {
+        "1": {"before": found.before, "after": found.after, "since": since}
+    }
 
 
 def test_an_image_that_was_built_anew_after_the_approval_is_asked_about_again(place: Kernelci) -> None:
@@ -245,6 +379,37 @@ def test_a_bot_that_is_killed_after_a_push_does_not_push_it_again(place: Kernelc
     assert len(built(place)) == len(CHANGED)
 
 
+@pytest.mark.parametrize("kind", [TroubleKind.PULL_ERROR, TroubleKind.PULL_LIE])
+def test_an_image_that_cannot_be_pulled_back_is_no_success_and_is_not_pushed_twice(
+    place: Kernelci, kind: TroubleKind
+) -> None:
+    old = place.registry.digest("kernelci/build-base")
+    place.engine.misbehave(Trouble(kind, "build-base@", "unexpected EOF", times=4))
+    bench = place.bench(runs)
+    start(bench, AT_ONCE)
+    for _ in range(3):
+        bench.tick(timedelta(minutes=5))
+    assert state(bench.run(), "push-images")[0] is StepState.FAILED
+    assert pushed(place) == ["kernelci/build-base"]
+    recorded = bench.journal.recall("image-digests")["1"]
+    assert isinstance(recorded, dict)
+    assert recorded["before"] == {"kernelci/build-base": old}, "there is a way back"
+    bench.say("operator", "!release retry")
+    assert bench.run().state is RunState.SUCCEEDED
+    assert sorted(pushed(place)) == sorted(CHANGED)
+
+
+def test_the_report_names_old_and_new_digest_of_every_image(place: Kernelci) -> None:
+    bench = place.bench(runs)
+    old = place.registry.digest("kernelci/build-base")
+    start(bench, Procedure("release", plan, build_images, push_images, report.report))
+    new = place.registry.digest("kernelci/build-base")
+    assert old
+    assert new
+    told = lines(bench, "run:1:report:1:report")
+    assert f"Images, old and new digest: kernelci/build-base {old[7:17]} -> {new[7:17]}, kernelci/" in told
+
+
 # ---- verbs -----------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +442,28 @@ def test_building_alone_takes_the_production_branch(place: Kernelci) -> None:
     assert pushed(place) == []
 
 
+def test_all_images_can_be_asked_for_by_that_word(place: Kernelci) -> None:
+    bench = place.bench(images)
+    bench.say("operator", "!images build all")
+    assert set(built(place)) == CHANGED | {"kernelci/debos", "kernelci/qemu"}
+
+
+def test_a_base_that_is_pushed_alone_leaves_its_children_on_the_old_one_and_that_is_said(place: Kernelci) -> None:
+    bench = place.bench(images)
+    bench.say("operator", "!images push build-base")
+    shown = lines(bench, PROMPT)
+    assert "not rebuilt, though it is built FROM kernelci/build-base: kernelci/build-gcc-10_x86" in shown
+    assert "debos" not in shown
+
+
+def test_an_image_that_is_no_longer_the_approved_one_names_the_verb_that_helps(place: Kernelci) -> None:
+    bench = place.bench(images)
+    bench.say("operator", "!images push debos")
+    bench.say("operator", "!images build debos")
+    bench.react("operator", PROMPT)
+    assert "!release retry build-images --run 1 builds and asks again" in state(bench.run(), "push-images")[1]
+
+
 def test_an_unknown_image_is_answered_with_the_nearest_and_all_there_are(place: Kernelci) -> None:
     bench = place.bench(images)
     bench.say("operator", "!images build gcc-10_x68")
@@ -289,3 +476,71 @@ def test_the_status_says_what_the_registry_has(place: Kernelci) -> None:
     said = answer(bench)
     assert f"kernelci/debos: {place.registry.digest('kernelci/debos')}" in said
     assert "kernelci/qemu: not in the registry" in said
+
+
+def test_the_status_says_who_pushed_what_and_what_it_replaced(place: Kernelci) -> None:
+    bench = place.bench(images, images_back)
+    old = place.registry.digest("kernelci/debos")
+    push_alone(bench, "debos")
+    new = place.registry.digest("kernelci/debos")
+    bench.say("observer", "!images status")
+    assert f"kernelci/debos: {new}, by run 1, replacing {old}" in answer(bench, 2)
+    other = place.engine.seed("kernelci/debos")
+    bench.say("observer", "!images status")
+    assert f"kernelci/debos: {other}, set back after run 1 pushed {new}" in answer(bench, 3)
+    place.registry._repositories["kernelci/debos"] = place.registry._repositories["kernelci/build-base"]
+    bench.say("observer", "!images status")
+    assert f", not by me: run 1 pushed {new}" in answer(bench, 4)
+
+
+# ---- going back ------------------------------------------------------------------------------------------------
+
+
+def push_alone(bench: Bench, *names: str) -> int:
+    """Build and push these; the number of the run."""
+    bench.say("operator", f"!images push {' '.join(names)}")
+    number = bench.journal.runs(1)[0].id
+    bench.react("operator", f"run:{number}:gate:images:1")
+    assert bench.run(number).state is RunState.SUCCEEDED, alerts(bench)
+    return number
+
+
+def test_images_pushed_alone_can_be_set_back_after_an_approval_under_the_lock(place: Kernelci) -> None:
+    bench = place.bench(images, images_back)
+    old = place.registry.digest("kernelci/debos")
+    push_alone(bench, "debos")
+    new = place.registry.digest("kernelci/debos")
+    assert old
+    assert new
+    bench.say("operator", "!images rollback")
+    assert f"kernelci/debos: {new[7:17]} -> {old[7:17]}" in lines(bench, "run:2:gate:images:1")
+    assert place.registry.digest("kernelci/debos") == new
+    bench.react("operator", "run:2:gate:images:1")
+    assert bench.run(2).state is RunState.SUCCEEDED, alerts(bench)
+    assert place.registry.digest("kernelci/debos") == old
+    assert bench.journal.recall("lock") == {}
+
+
+def test_after_going_back_the_next_release_builds_those_images_again(place: Kernelci) -> None:
+    bench = place.bench(images, images_back, runs)
+    start(bench, WHOLE)
+    bench.say("operator", "!images rollback 1")
+    bench.react("operator", "run:2:gate:images:1")
+    assert bench.run(2).state is RunState.SUCCEEDED, alerts(bench)
+    place.commit("core", {"README.md": "words\n"}, "README.md: words")
+    start(bench, WHOLE)
+    assert sorted(pushed(place)) == sorted([*CHANGED, *CHANGED])
+
+
+def test_what_cannot_be_set_back_is_said_at_once(place: Kernelci) -> None:
+    bench = place.bench(images, images_back, runs)
+    bench.say("operator", "!images rollback")
+    bench.say("operator", "!images push debos")
+    bench.say("operator", "!images rollback 1")
+    assert bench.replies()[-2:] == [
+        "No run has pushed an image yet",
+        "Images is under way: !release abort REASON --run 1 ends it first",
+    ]
+    start(bench, AT_ONCE)
+    bench.say("operator", "!images rollback")
+    assert "!release rollback takes all of it back, !images rollback 2 its images alone" in bench.replies()[-1]

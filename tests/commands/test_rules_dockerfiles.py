@@ -11,9 +11,11 @@ from kcibot_commands.rules.dockerfiles import (
     Naming,
     all_images,
     build_order,
+    by_hand,
     dockerfiles,
     images,
     parents_of,
+    stand_on,
     to_rebuild,
 )
 from kcibot_commands.rules.problem import RuleError
@@ -101,6 +103,33 @@ def test_a_changed_base_rebuilds_all_that_stand_on_it_and_says_why():
 )
 def test_a_changed_path_rebuilds_what_it_belongs_to(path, count):
     assert len(to_rebuild(images(YEAR_2019), [path])) == count
+
+
+TEMPLATE = "config/docker/gcc-10.jinja2"
+
+
+@pytest.mark.parametrize(
+    ("found", "paths", "left"),
+    [
+        ((), [TEMPLATE], (TEMPLATE,)),
+        (images(YEAR_2019), [TEMPLATE, f"{ROOT}gcc-8_arm/Dockerfile"], (TEMPLATE,)),
+        ((), ["config/docker/data/list.txt"], ("config/docker/data/list.txt",)),
+        (images(YEAR_2019), [f"{ROOT}gcc-8_arm/sources.jinja2", f"{ROOT}data/list.txt"], ()),
+        ((), [f"{ROOT}README.md", f"{ROOT}build-and-push.sh", f"{ROOT}gcc-8_arm/Dockerfile", "jenkins/build.jpl"], ()),
+    ],
+)
+def test_what_no_dockerfile_of_its_folder_builds_is_left_to_people(found, paths, left):
+    """From 2022-08 on the images are made of templates: no Dockerfile changes, and yet the images do."""
+    assert by_hand(found, paths) == left
+
+
+def test_what_stands_on_images_that_were_chosen_is_named_with_its_base():
+    left = stand_on(images(YEAR_2019), ["kernelci/build-base", "kernelci/build-clang-9"])
+    assert left["kernelci/build-gcc-8_arm"] == "kernelci/build-base"
+    assert len(left) == 13
+    chain = [Image("a", "a", ""), Image("b", "b", "", ("a",)), Image("c", "c", "", ("b",))]
+    assert stand_on(chain, ["a"]) == {"b": "a", "c": "b"}
+    assert stand_on(chain, ["c"]) == {}
 
 
 def test_all_can_be_asked_for():
