@@ -1,5 +1,6 @@
 """A release, as the wiki page had it: the procedure as one list, and the verbs that start it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from kcibot.sdk import (
@@ -7,6 +8,7 @@ from kcibot.sdk import (
     Context,
     Done,
     Gate,
+    KcibotError,
     Needed,
     Outcome,
     Preview,
@@ -35,6 +37,12 @@ from kcibot_commands.pipecleaner import (
 from kcibot_commands.plan import overview, plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
 from kcibot_commands.report import report, watch_first_results
+from kcibot_commands.rollback_found import NAME as ROLLBACK
+from kcibot_commands.rootfs_amend import amend_for_rootfs
+from kcibot_commands.rootfs_builds import build_rootfs
+from kcibot_commands.rootfs_moving import update_rootfs_urls
+from kcibot_commands.rootfs_report import report_failures
+from kcibot_commands.rootfs_review import request_review
 from kcibot_commands.tags import create_tags
 
 
@@ -74,6 +82,11 @@ RELEASE = Procedure(
     build_images,
     Gate("images", "Push images, start the pipe cleaner"),
     push_images,
+    build_rootfs,
+    update_rootfs_urls,
+    request_review,
+    report_failures,
+    amend_for_rootfs,
     prepare_pipe_cleaner,
     run_pipe_cleaner,
     compare_results,
@@ -89,16 +102,30 @@ RELEASE = Procedure(
 )
 
 
+ALONE = frozenset({RELEASE.name, ROLLBACK})
+"""Procedures of which one at a time is under way."""
+
+
 @command("release prepare", role="operator")
 def release_prepare(call: Call) -> Outcome:
     """Start a release: freeze the plan, ask for approval, and go on step by step."""
-    running = [run for run in call.world.journal.open_runs() if run.procedure == RELEASE.name]
+    running = [run for run in call.world.journal.open_runs() if run.procedure in ALONE]
     if running:
         raise UserError(f"{running[0].title} is under way: !release status shows it, !release abort REASON ends it")
     return call.start(RELEASE, f"Release of {call.world.clock.now():%d %b %Y}")
 
 
 # ---- all previews, read-only -----------------------------------------------------------------------------------
+
+FOLLOWS: Mapping[str, Step[object]] = {
+    push_images.id: build_images,
+    update_rootfs_urls.id: build_rootfs,
+    report_failures.id: build_rootfs,
+    amend_for_rootfs.id: build_rootfs,
+    resume_monitor.id: pause_monitor,
+    watch_first_results.id: start_monitor_once,
+}
+"""Step -> the one that must have run before anybody can tell whether there is something to do."""
 
 
 def show_previews(context: Context) -> Done[None]:
@@ -111,11 +138,18 @@ def show_previews(context: Context) -> Done[None]:
 
 
 def _previewed(step: Step[object], context: Context) -> list[str]:
-    needed = step.needed(context)
+    """What that step would do and why; a server that cannot be seen now hides its own steps only."""
+    try:
+        needed, before = step.needed(context), FOLLOWS.get(step.id)
+        if before and not needed.needed and before.needed(context).needed:
+            return [f"{step.title}: known when “{before.title}” is done"]
+        display = step.preview(context).display if needed.needed else ()
+    except KcibotError as error:
+        return [f"{step.title}: cannot be seen now: {error}"]
     if not needed.needed:
         return [f"{step.title}: not needed, {needed.why}"]
-    display = step.preview(context).display
-    return [f"{step.title}:", *(f"  {line}" for line in display)] if display else [f"{step.title}"]
+    why = f": {needed.why}" if needed.why else ":" if display else ""
+    return [f"{step.title}{why}", *(f"  {line}" for line in display)]
 
 
 PLAN = Procedure(

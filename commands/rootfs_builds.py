@@ -3,13 +3,12 @@
 The trigger ends SUCCESS although builds below it fail, so its result counts for nothing: each build is read by itself.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kcibot.sdk import (
     Build,
-    BuildResult,
     Context,
     Done,
     Happened,
@@ -20,62 +19,56 @@ from kcibot.sdk import (
     PermanentError,
     Preview,
     Proof,
-    QueueItem,
     Step,
     TransientError,
     Wait,
     listed,
 )
+from kcibot_commands.locks import LOCK, PRODUCTION, described, read_lock
 from kcibot_commands.plan import plan
-from kcibot_commands.rootfs_orders import Order, RootfsSettings, ordered
+from kcibot_commands.rootfs_inside import build_needed
+from kcibot_commands.rootfs_numbered import look_by_number
+from kcibot_commands.rootfs_orders import VERSION_PARAMETER, Order, Way, ordered, wanted
+from kcibot_commands.rootfs_seen import RECENT, Seen, name_of, outcomes, pair_of, progress
+from kcibot_commands.rootfs_settings import RootfsSettings
 from kcibot_commands.rules.problem import worded
 from kcibot_commands.rules.rootfs_moves import ArchResult, Outcome
-from kcibot_commands.rules.rootfs_urls import VERSION
+from kcibot_commands.rules.rootfs_urls import version_numbers
 
 TOPIC = "rootfs"
-LAST = "last build"
-RECENT = 50
+"""Name -> the run that built it last."""
 LOOKS_BEFORE_LOST = 3
 """So often the trigger may be neither queued nor running: it is between the two for a moment."""
 
 
 @dataclass(frozen=True)
 class RootfsBuild:
-    """What became of one round of builds. `architectures` is the whole list of each name that was to be built."""
+    """What became of one round of builds. `architectures` is the whole list of each name that was to be built.
+
+    `version` is the highest that was built, each result has its own. `others` are all architectures of any name.
+    """
 
     version: str
     ended_at: datetime
     architectures: Mapping[str, tuple[str, ...]]
     results: tuple[ArchResult, ...]
+    others: tuple[str, ...] = ()
 
 
 # ---- starting and following ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One look: the triggers that run or ran, by their name, those still queued, and the newest build of each pair."""
-
-    triggers: Mapping[str, Build]
-    queued: frozenset[str]
-    builds: Mapping[tuple[str, str], Build]
-    waiting: int
-
-    @property
-    def over(self) -> bool:
-        parts = (*self.triggers.values(), *self.builds.values())
-        return not self.queued and not self.waiting and not any(one.building for one in parts)
-
-
 def build(context: Context) -> Done[RootfsBuild] | Wait:
+    now, settings = context.clock.now(), context.settings(RootfsSettings)
+    locked = _locked(context) if context.memory is None else ""
+    if locked:
+        return Wait(now + settings.look, locked)
     order = ordered(context)
-    settings = context.settings(RootfsSettings)
-    for name in order.triggers:
-        _start(context, order, name)
-    now = context.clock.now()
     try:
-        seen = look(context, order)
+        seen = _LOOKS[order.way](context, order)
     except TransientError as error:
+        if context.memory is None:
+            raise  # it may be the start that failed
         return Wait(now + settings.look, f"{error} I look again.", context.memory)
     lost = [name for name in order.triggers if name not in seen.triggers and name not in seen.queued]
     missed = _missed(context.memory) + 1 if lost else 0
@@ -90,9 +83,23 @@ def _missed(memory: object) -> int:
     return int(memory.get("missed", 0)) if isinstance(memory, dict) else 0
 
 
+def _locked(context: Context) -> str:
+    """Who keeps production from being changed, if it is not this run: builds would hold its drain for hours."""
+    standing = read_lock(context.recall(LOCK).get(PRODUCTION))
+    if standing is None or standing.run == context.run.id:
+        return ""
+    return f"{described(standing, context.clock.now())}; nothing is built meanwhile"
+
+
+def _look_by_version(context: Context, order: Order) -> Seen:
+    for name in order.triggers:
+        _start(context, order, name)
+    return look(context, order)
+
+
 def _start(context: Context, order: Order, name: str) -> None:
     settings, ci = context.settings(RootfsSettings), context.ports.ci
-    parameters = {"ROOTFS_CONFIG": name, "ROOTFS_ARCH": "", "PIPELINE_VERSION": order.version}
+    parameters = {"ROOTFS_CONFIG": name, "ROOTFS_ARCH": "", VERSION_PARAMETER: order.version}
 
     def probe() -> Proof[int]:
         """The version is this run's own, so whatever has it was started here."""
@@ -116,16 +123,12 @@ def look(context: Context, order: Order) -> Seen:
     queue = ci.look().queued
     triggers: dict[str, Build] = {}
     for one in reversed(ci.builds(settings.trigger_job, RECENT)):
-        if one.parameters.get("PIPELINE_VERSION") == order.version:
-            triggers[_name(one)] = one
+        if one.parameters.get(VERSION_PARAMETER) == order.version:
+            triggers[name_of(one)] = one
     builds = _children(ci.builds(settings.builder_job, RECENT + 2 * len(order.pairs)), triggers, order.version)
-    ours = [item for item in queue if item.parameters.get("PIPELINE_VERSION") == order.version]
-    names = frozenset(_name(item) for item in ours if item.job == settings.trigger_job)
+    ours = [item for item in queue if item.parameters.get(VERSION_PARAMETER) == order.version]
+    names = frozenset(name_of(item) for item in ours if item.job == settings.trigger_job)
     return Seen(triggers, names, builds, sum(item.job == settings.builder_job for item in ours))
-
-
-def _name(one: Build | QueueItem) -> str:
-    return one.parameters.get("ROOTFS_CONFIG", "")
 
 
 def _children(builds: Iterable[Build], triggers: Mapping[str, Build], version: str) -> Mapping[tuple[str, str], Build]:
@@ -133,52 +136,30 @@ def _children(builds: Iterable[Build], triggers: Mapping[str, Build], version: s
     parents = {one.ref for one in triggers.values()}
     found: dict[tuple[str, str], Build] = {}
     for one in sorted(builds, key=lambda each: each.ref.number):
-        if one.parameters.get("PIPELINE_VERSION") == version and (one.upstream is None or one.upstream in parents):
-            found[_name(one), one.parameters.get("ROOTFS_ARCH", "")] = one
+        if one.parameters.get(VERSION_PARAMETER) == version and (one.upstream is None or one.upstream in parents):
+            found[pair_of(one)] = one
     return found
 
 
-def progress(order: Order, seen: Seen) -> str:
-    """`12 of 25 built, failed: buster-igt armhf`."""
-    if not seen.triggers:
-        return "waiting for Jenkins to begin"
-    results = outcomes(order, seen)
-    built = sum(one.outcome is Outcome.BUILT for one in results)
-    failed = [f"{one.name} {one.arch}" for one in results if one.outcome is Outcome.FAILED]
-    return f"{built} of {len(order.pairs)} built" + (f", failed: {listed(failed)}" if failed else "")
+_LOOKS: Mapping[Way, Callable[[Context, Order], Seen]] = {
+    Way.VERSIONED: _look_by_version,
+    Way.NUMBERED: look_by_number,
+    Way.JOBS: look_by_number,
+}
 
 
 # ---- results ---------------------------------------------------------------------------------------------------
 
 
-def outcomes(order: Order, seen: Seen) -> tuple[ArchResult, ...]:
-    """One row for each (name, architecture), as far as it is known now."""
-    return tuple(_outcome(name, arch, seen.builds.get((name, arch)), order.version) for name, arch in order.pairs)
-
-
-def _outcome(name: str, arch: str, found: Build | None, version: str) -> ArchResult:
-    if found is None:
-        return ArchResult(name, arch, Outcome.MISSING)
-    log = f"{found.url.rstrip('/')}/console"
-    if found.building or found.result is None:
-        return ArchResult(name, arch, Outcome.UNKNOWN, log=log)
-    if found.result is not BuildResult.SUCCESS:
-        return ArchResult(name, arch, Outcome.FAILED, log=log)
-    return ArchResult(name, arch, Outcome.BUILT, _version(found, arch) or version, log)
-
-
-def _version(found: Build, arch: str) -> str:
-    """As its artefacts' paths have it, `<version>/<arch>/rootfs.cpio.gz`; empty if it keeps none on Jenkins."""
-    folders = [path.split("/")[-3:] for path in found.artifacts]
-    named = {parts[0] for parts in folders if len(parts) == 3 and parts[1] == arch}  # noqa: PLR2004 (the path's parts)
-    return min((one for one in named if VERSION.fullmatch(one)), default="")
-
-
 def _ended(context: Context, order: Order, seen: Seen) -> Done[RootfsBuild]:
-    if any(one.outcome is Outcome.UNKNOWN for one in outcomes(order, seen)):
+    results = outcomes(order, seen)
+    if any(one.outcome is Outcome.UNKNOWN for one in results):
         raise OutcomeUnknown("Jenkins says that a root file system build is over, but not how it ended")
-    built = RootfsBuild(order.version, context.clock.now(), order.architectures, outcomes(order, seen))
-    context.remember(TOPIC, LAST, {"run": context.run.id})
+    versions = [one.version for one in results if one.version]
+    version = order.version or max(versions, key=version_numbers, default=f"{context.clock.now():%Y%m%d}")
+    built = RootfsBuild(version, context.clock.now(), order.architectures, results, order.others)
+    for name in built.architectures:
+        context.remember(TOPIC, name, {"run": context.run.id})
     context.say("table", table(built))
     return Done(summary(built), built)
 
@@ -186,8 +167,12 @@ def _ended(context: Context, order: Order, seen: Seen) -> Done[RootfsBuild]:
 def summary(built: RootfsBuild) -> str:
     """`23 of 25 built as 20210520.0; not built: buster-igt armhf`."""
     bad = [one for one in built.results if one.outcome is not Outcome.BUILT]
-    text = f"{len(built.results) - len(bad)} of {len(built.results)} built as {built.version}"
+    text = f"{len(built.results) - len(bad)} of {len(built.results)} built as {_versions(built)}"
     return f"{text}; not built: {listed([f'{one.name} {one.arch}' for one in bad])}" if bad else text
+
+
+def _versions(built: RootfsBuild) -> str:
+    return listed(sorted({one.version for one in built.results if one.version})) or built.version
 
 
 def table(built: RootfsBuild) -> Notice:
@@ -199,6 +184,8 @@ def table(built: RootfsBuild) -> Notice:
         lines.append(f"{name}: {listed(good) or 'nothing'} built")
         bad = [one for one in rows if one.arch not in good]
         lines += [f"  {one.arch}: {one.outcome}{f', {one.log}' if one.log else ''}" for one in bad]
+    if any(one.outcome is Outcome.STOPPED for one in built.results):
+        lines.append("What was stopped may leave loop devices and a full disk on its node, which break later builds.")
     failed = any(one.outcome is not Outcome.BUILT for one in built.results)
     return Notice(f"Root file systems: {summary(built)}", Level.WARNING if failed else Level.SUCCESS, tuple(lines))
 
@@ -207,10 +194,12 @@ def table(built: RootfsBuild) -> Notice:
 
 
 def build_preview(context: Context) -> Preview:
-    order, settings = ordered(context), context.settings(RootfsSettings)
-    names = [name or "all names" for name in order.triggers]
-    line = f"{settings.trigger_job} for {listed(names)}, {worded(len(order.pairs), 'build')}"
-    return Preview({"names": list(order.architectures), "job": settings.trigger_job}, (line,))
+    """What would be started, without asking Jenkins: a plan that is only shown must not need it."""
+    what, settings = wanted(context), context.settings(RootfsSettings)
+    jobs = sorted({settings.jobs[name] for name in what.triggers}) if settings.jobs else [settings.trigger_job]
+    names = "" if settings.jobs else f" for {listed([name or 'all names' for name in what.triggers])}"
+    line = f"{listed(jobs)}{names}, {worded(len(what.pairs), 'build')}"
+    return Preview({"names": list(what.architectures), "job": listed(jobs)}, (line,))
 
 
 build_rootfs = Step(
@@ -218,7 +207,8 @@ build_rootfs = Step(
     "Root file systems built",
     build,
     RootfsBuild,
+    needed=build_needed,
     preview=build_preview,
     after=(plan,),
-    limit=timedelta(hours=12),
+    limit=timedelta(hours=60),  # two days for others that have locked production, and the builds
 )

@@ -1,48 +1,32 @@
-"""Step 8, before it begins: which root file systems are built, for which architectures, as which version."""
+"""Step 8, before it begins: which root file systems are built, how, for which architectures, as which version."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
-from typing import ClassVar, TypedDict
 
-from kcibot.sdk import Context, PermanentError, listed, nearest
+from kcibot.sdk import CiServer, Context, PermanentError, listed, nearest
 from kcibot_commands.plan import ReleaseSettings, plan
+from kcibot_commands.rootfs_settings import RootfsSettings
 from kcibot_commands.rules.rootfs_urls import VERSION, FileSystems, version_numbers
 
 BUILT_LATELY = 100
 """Builds that are looked through for versions: several rounds of them, in one request."""
+VERSIONS = "rootfs versions"
+"""Version -> the run that builds it, from before its start on."""
+VERSION_PARAMETER = "PIPELINE_VERSION"
+
+_ARCH_LIST = re.compile(r"['\"]?arch_list['\"]?\s*:\s*\[(?P<archs>[^\]]*)\]")
+_QUOTED = re.compile(r"['\"]([\w-]+)['\"]")
 
 
-class CommitTo(StrEnum):
-    """Where the new URLs go: onto the development branch, or onto a branch of their own for a review."""
+class Way(StrEnum):
+    """How this Jenkins builds: since 2022 with a version of ours, in 2021 with its own, in 2019 by a job per name."""
 
-    DEVELOPMENT = "development"
-    BRANCH = "branch"
-
-
-@dataclass(frozen=True)
-class RootfsSettings:
-    """Where root file systems are listed, built and used.
-
-    `component`: the repository with the files `test_configs` (URLs) and `rootfs_configs` (architectures of each name).
-    `trigger_job`, `builder_job`: the Jenkins jobs that start and do the builds. `commit`: `development` pushes the
-    new URLs to the development branch, `branch` to a new branch for review. `staging_branch`: cherry-picked there as
-    well; empty where staging follows the development branch by itself.
-    `storage`: the file server's address as the bot reaches it, if it is not the one in the URLs. `look`: the span
-    between two looks at the builds.
-    """
-
-    section: ClassVar[str] = "rootfs"
-    component: str = "core"
-    test_configs: str = "config/core/test-configs.yaml"
-    rootfs_configs: str = "config/core/rootfs-configs.yaml"
-    trigger_job: str = "rootfs-build-trigger"
-    builder_job: str = "rootfs-builder"
-    commit: CommitTo = CommitTo.DEVELOPMENT
-    staging_branch: str = ""
-    storage: str = ""
-    look: timedelta = timedelta(minutes=1)
+    VERSIONED = "versioned"
+    NUMBERED = "numbered"
+    JOBS = "jobs"
 
 
 @dataclass(frozen=True)
@@ -53,16 +37,27 @@ class RootfsArgs:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be built; `triggers` are the names to start, or one empty name for all of them."""
+class Wanted:
+    """What is to be built; `triggers` are the names to start, or one empty name for all of them.
 
-    version: str
+    `others` are all architectures that any name has.
+    """
+
     triggers: tuple[str, ...]
     architectures: Mapping[str, tuple[str, ...]]
+    others: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
         return tuple((name, arch) for name, archs in self.architectures.items() for arch in archs)
+
+
+@dataclass(frozen=True)
+class Order(Wanted):
+    """The same, and how it is built. `version` is empty where Jenkins makes the version."""
+
+    version: str = ""
+    way: Way = Way.VERSIONED
 
 
 # ---- what to build ---------------------------------------------------------------------------------------------
@@ -89,6 +84,15 @@ def architectures(document: object) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def pipeline_architectures(text: str, path: str) -> tuple[str, ...]:
+    """Those that a name's own pipeline lists (2019). Raises PermanentError if it lists none."""
+    match = _ARCH_LIST.search(text)
+    archs = tuple(_QUOTED.findall(match["archs"])) if match else ()
+    if not archs:
+        raise PermanentError(f"{path} lists no architectures: there is no arch_list in it")
+    return archs
+
+
 def chosen(known: Mapping[str, tuple[str, ...]], names: tuple[str, ...]) -> Mapping[str, tuple[str, ...]]:
     """Those names, or all if none is named; PermanentError names the nearest of an unknown one."""
     for name in names:
@@ -99,41 +103,94 @@ def chosen(known: Mapping[str, tuple[str, ...]], names: tuple[str, ...]) -> Mapp
     return {name: archs for name, archs in known.items() if name in names or not names}
 
 
-def ordered(context: Context) -> Order:
-    """What this run builds; the same each time it is asked, also after a restart."""
-    kept = context.keep("what is built", lambda: _order(context))
-    archs = {name: tuple(one) for name, one in kept["architectures"].items()}
-    return Order(kept["version"], tuple(kept["triggers"]), archs)
+def wanted(context: Context) -> Wanted:
+    """What this run is to build, as the development branch lists it now. Jenkins is not asked."""
+    settings = context.settings(RootfsSettings)
+    context.ports.git.remote(settings.component).fetch()
+    known = _known(context, development_head(context))
+    inside = any(step.id == plan.id for step in context.run.steps)
+    names = () if inside or context.run.args is None else context.args(RootfsArgs).names
+    archs = chosen(known, names)
+    every = tuple(dict.fromkeys(arch for one in known.values() for arch in one))
+    each = bool(settings.jobs) or len(archs) < len(known)
+    return Wanted(tuple(archs) if each else ("",), archs, every)
 
 
-class _Kept(TypedDict):
-    """An order as JSON."""
-
-    version: str
-    triggers: list[str]
-    architectures: dict[str, list[str]]
-
-
-def _order(context: Context) -> _Kept:
+def _known(context: Context, head: str) -> Mapping[str, tuple[str, ...]]:
     settings = context.settings(RootfsSettings)
     git = context.ports.git.remote(settings.component)
-    git.fetch()
-    head = development_head(context)
-    known = architectures(git.document(head, settings.rootfs_configs))
-    names = () if context.has_result(plan) else context.args(RootfsArgs).names
-    wanted = chosen(known, names)
-    versions = FileSystems.read(git.read(head, settings.test_configs)).versions().values()
-    used = {one for name in versions for one in name}
-    # A version that was built today, and not yet put into the file, must not be overwritten on the file server.
-    used |= {
-        one.parameters.get("PIPELINE_VERSION", "")
-        for one in context.ports.ci.builds(settings.builder_job, BUILT_LATELY)
-    }
+    if not settings.jobs:
+        return architectures(git.document(head, settings.rootfs_configs))
+    paths = {name: settings.pipeline.replace("{name}", name) for name in settings.jobs}
+    return {name: pipeline_architectures(git.read(head, path), path) for name, path in paths.items()}
+
+
+def ordered(context: Context) -> Order:
+    """What this round of the step builds; the same each time it is asked, also after a restart."""
+    kept = context.keep("what is built", lambda: _order(context))
+    archs = {str(name): tuple(one) for name, one in _mapping(kept["architectures"]).items()}
+    way = Way(str(kept.get("way", Way.VERSIONED)))  # a round that an earlier version of the bot began knows no other
+    return Order(_words(kept["triggers"]), archs, _words(kept.get("others")), str(kept["version"]), way)
+
+
+def _mapping(value: object) -> Mapping[str, list[str]]:
+    return value if isinstance(value, dict) else {}
+
+
+def _words(value: object) -> tuple[str, ...]:
+    return tuple(str(one) for one in value) if isinstance(value, list) else ()
+
+
+def _order(context: Context) -> Mapping[str, object]:
+    """As JSON."""
+    what, way = wanted(context), _way(context)
     return {
-        "version": next_version(used, context.clock.now().date()),
-        "triggers": [""] if len(wanted) == len(known) else list(wanted),
-        "architectures": {name: list(archs) for name, archs in wanted.items()},
+        "version": _claimed(context) if way is Way.VERSIONED else "",
+        "way": way.value,
+        "triggers": list(what.triggers),
+        "architectures": {name: list(archs) for name, archs in what.architectures.items()},
+        "others": list(what.others),
     }
+
+
+def _way(context: Context) -> Way:
+    """A trigger that takes no version must not be given one: Jenkins drops it, and nobody finds the builds."""
+    settings = context.settings(RootfsSettings)
+    if settings.jobs:
+        return Way.JOBS
+    takes = VERSION_PARAMETER in context.ports.ci.parameters(settings.trigger_job)
+    return Way.VERSIONED if takes else Way.NUMBERED
+
+
+# ---- the version -----------------------------------------------------------------------------------------------
+
+
+def _claimed(context: Context) -> str:
+    """A version that nobody else uses, and that no other run gets from now on."""
+    used = _used(context)
+    while True:
+        version = next_version(used, context.clock.now().date())
+        if context.claim(VERSIONS, version, context.run.id) == context.run.id:
+            return version
+        used.add(version)
+
+
+def _used(context: Context) -> set[str]:
+    """Those in the file; and of that day, not yet in the file, those built, started, or waiting in the queue.
+
+    What has files on the file server must not be overwritten.
+    """
+    settings, ci = context.settings(RootfsSettings), context.ports.ci
+    text = context.ports.git.remote(settings.component).read(development_head(context), settings.test_configs)
+    in_file = {one for name in FileSystems.read(text).versions().values() for one in name}
+    return in_file | _on_jenkins(ci, (settings.trigger_job, settings.builder_job))
+
+
+def _on_jenkins(ci: CiServer, jobs: tuple[str, ...]) -> set[str]:
+    """The queue first: what leaves it meanwhile is then seen as a build."""
+    queued = {item.parameters.get(VERSION_PARAMETER, "") for item in ci.look().queued if item.job in jobs}
+    builds = [build for job in jobs for build in ci.builds(job, BUILT_LATELY)]
+    return queued | {build.parameters.get(VERSION_PARAMETER, "") for build in builds}
 
 
 def development_head(context: Context) -> str:

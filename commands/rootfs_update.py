@@ -8,11 +8,21 @@ from dataclasses import dataclass, replace
 
 from kcibot_commands.rootfs_builds import RootfsBuild
 from kcibot_commands.rules.problem import Problem, RuleError, Severity
-from kcibot_commands.rules.rootfs_moves import FileUrl, Kept, Moves, confirm, decide, urls_of
+from kcibot_commands.rules.rootfs_moves import (
+    Answers,
+    FileUrl,
+    Kept,
+    Moves,
+    confirm,
+    decide,
+    served,
+    unlisted,
+    urls_of,
+)
 from kcibot_commands.rules.rootfs_urls import Change, FileSystems, Update, file_problems, planned_update, same_except
 
-Answers = Callable[[Sequence[FileUrl]], Mapping[str, int]]
-"""Asks for files: URL -> HTTP status; a URL whose answer could not be seen is left out."""
+Ask = Callable[[Sequence[FileUrl]], Answers]
+"""Asks the file server for files."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +37,27 @@ class Decision:
     @property
     def notes(self) -> tuple[str, ...]:
         """What people should know of the names that stay."""
-        kept = tuple(f"{one.name} keeps its version: {'; '.join(one.reasons)}" for one in self.kept)
-        warned = (problem.text for problem in self.update.problems if problem.severity is Severity.WARN)
-        return (*kept, *warned)
+        return (*(f"{one.name} keeps its version: {'; '.join(one.reasons)}" for one in self.kept), *self.warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return tuple(problem.text for problem in self.update.problems if problem.severity is Severity.WARN)
 
 
-def decision(text: str, built: RootfsBuild, ask: Answers) -> Decision:
-    """Judge the builds, then the file, then the server. Raises RuleError if the edit would not be what was planned."""
+def decision(text: str, built: RootfsBuild, ask: Ask, dropped: Mapping[str, Sequence[str]] | None = None) -> Decision:
+    """Judge the builds, then the file, then the server. Raises RuleError if the edit would not be what was planned.
+
+    `dropped` are architectures that a name no longer has on purpose.
+    """
     used = FileSystems.read(text).versions()
     moves = _without_misfits(FileSystems.read(text), decide(built.results, built.architectures))
+    before = _served(FileSystems.read(text), built, moves, ask, dropped or {})
     files = 0
     while True:
         update = planned_update(text, moves.moves)
         moving = {change.name: change.new for change in update.changes}
-        urls = urls_of(FileSystems.read(update.text), {name: built.architectures[name] for name in moving})
+        listed = {name: built.architectures[name] for name in moving}
+        urls = urls_of(FileSystems.read(update.text), listed, before)
         confirmed = confirm(Moves(moving, ()), urls, ask(urls) if urls else {})
         files = len(urls)
         if len(confirmed.moves) == len(moving):
@@ -51,6 +68,28 @@ def decision(text: str, built: RootfsBuild, ask: Answers) -> Decision:
     stay = _refused(moves.moves, moving, update.problems, used)
     kept = tuple(one for one in (*moves.kept, *stay) if one.name in used)
     return Decision(update, moving, kept, files)
+
+
+def _served(
+    systems: FileSystems, built: RootfsBuild, moves: Moves, ask: Ask, dropped: Mapping[str, Sequence[str]]
+) -> Mapping[str, Mapping[str, str]]:
+    """What the versions in use have files for, beside what is listed: the new ones must have it too."""
+    changing = {
+        name: built.architectures[name] for name, version in moves.moves.items() if _changes(systems, name, version)
+    }
+    listed = (arch for archs in built.architectures.values() for arch in archs)
+    wanted = unlisted(systems, changing, (*listed, *built.others))
+    versions = systems.versions()
+    now = {
+        name: {arch: versions[name][-1] for arch in archs if arch not in dropped.get(name, ())}
+        for name, archs in wanted.items()
+    }
+    urls = tuple(one for one in urls_of(systems, {}, now) if one.served)
+    return served(urls, ask(urls)) if urls else {}
+
+
+def _changes(systems: FileSystems, name: str, version: str) -> bool:
+    return any(line.name == name and line.version != version for line in systems.lines)
 
 
 def _without_misfits(systems: FileSystems, moves: Moves) -> Moves:

@@ -4,7 +4,6 @@ The file is never loaded and dumped: it has anchors, aliases, merge keys and com
 version in the lines of the chosen names is replaced. Which names move is decided in `rootfs_moves`.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ _SECTION = re.compile(r"^(?P<name>[\w-]+):")
 _ENTRY = re.compile(r"^ {2}(?P<name>[^\s#:'\"][^:]*):")
 _TYPE = re.compile(r"^ {4}type: ['\"]?(?P<value>[\w.-]+)['\"]?\s*(?:#.*)?$")
 _URL = re.compile(r"^ {4}url: ['\"]?(?P<value>[^'\"\s]+)['\"]?\s*(?:#.*)?$")
+_ARCH = re.compile(r"^ {6}(?P<arch>[\w-]+):")
 _ROOT_TYPE_NFS = re.compile(r"^ {4}root_type: ['\"]?nfs['\"]?\s*(?:#.*)?$")
 VERSION = re.compile(r"([0-9]{8})\.([0-9]+)")
 RAMDISK_FILE = "rootfs.cpio.gz"
@@ -59,11 +59,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FileSystems:
-    """What a `test-configs.yaml` says of dated root file systems. `near_misses` are lines the pattern does not read."""
+    """What a `test-configs.yaml` says of dated root file systems. `near_misses` are lines the pattern does not read.
+
+    `type_archs` are the root file systems' architectures that a type's `arch_map` names.
+    """
 
     type_urls: Mapping[str, str]
     entries: tuple[Entry, ...]
     near_misses: tuple[int, ...] = ()
+    type_archs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -72,7 +76,8 @@ class FileSystems:
         for number, line in enumerate(text.split("\n"), start=1):
             reading.take(number, line)
         dated = tuple(entry for entry in reading.entries if entry.lines)
-        return cls(reading.type_urls, dated, tuple(reading.near_misses))
+        archs = {kind: tuple(found) for kind, found in reading.type_archs.items()}
+        return cls(reading.type_urls, dated, tuple(reading.near_misses), archs)
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -96,6 +101,7 @@ class _Reading:
     type_urls: dict[str, str] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     near_misses: list[int] = field(default_factory=list)
+    type_archs: dict[str, list[str]] = field(default_factory=dict)
 
     def take(self, number: int, line: str) -> None:
         section, entry = _SECTION.match(line), _ENTRY.match(line)
@@ -105,10 +111,17 @@ class _Reading:
             self.key = entry["name"].strip()
             if self.section == "file_systems":
                 self.entries.append(Entry(self.key, "", ()))
-        elif self.section == "file_system_types" and (url := _URL.match(line)):
-            self.type_urls[self.key] = url["value"]
+        elif self.section == "file_system_types":
+            self._take_type(line)
         elif self.section == "file_systems" and self.entries:
             self._take_value(number, line)
+
+    def _take_type(self, line: str) -> None:
+        url, arch = _URL.match(line), _ARCH.match(line)
+        if url:
+            self.type_urls[self.key] = url["value"]
+        elif arch:
+            self.type_archs.setdefault(self.key, []).append(arch["arch"])
 
     def _take_value(self, number: int, line: str) -> None:
         current = self.entries[-1]
@@ -264,9 +277,3 @@ def same_except(old_text: str, new_text: str, changes: Sequence[Change]) -> tupl
     beyond = [number for number in planned if not 1 <= number <= len(old_lines)]
     found += [Problem("line", f"there is no line {number} to change") for number in beyond]
     return tuple(found)
-
-
-def text_diff(old_text: str, new_text: str, path: str) -> str:
-    """The unified diff that the gate shows."""
-    lines = difflib.unified_diff(old_text.split("\n"), new_text.split("\n"), f"a/{path}", f"b/{path}", lineterm="")
-    return "\n".join(lines)

@@ -8,21 +8,34 @@ from typing import Any
 
 import pytest
 
-from kcibot.core.ports import GitRemote, Ports, RefUpdate
-from kcibot.core.run import Run, RunState, StepState
+from kcibot.core.journal import Remember
+from kcibot.core.ports import GitRemote
+from kcibot.core.run import RunState, StepState
 from kcibot.errors import OutcomeUnknown
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
 from kcibot.sandbox.storage import rootfs_folder
-from kcibot_commands import rootfs
-from kcibot_commands.rootfs import UpdatedUrls
-from kcibot_commands.rootfs_builds import build_rootfs
-from kcibot_commands.rootfs_orders import CommitTo, RootfsSettings
-from tests.fakes.bench import Bench
-from tests.fakes.sandbox_bench import sandbox, sandbox_bench, sandbox_ports
+from kcibot_commands.rootfs_builds import TOPIC
+from kcibot_commands.rootfs_moving import UpdatedUrls
+from kcibot_commands.rootfs_settings import CommitTo
+from tests.fakes.rootfs_bench import (
+    FILE,
+    approve,
+    bot,
+    build,
+    builds_of,
+    built,
+    git,
+    lock_production,
+    open_production,
+    push_to,
+    said,
+    shown,
+    text_at,
+)
+from tests.fakes.sandbox_bench import sandbox, sandbox_ports
 
-FILE = "config/core/test-configs.yaml"
 FAILING = frozenset({("buster-igt", "armhf")})
 
 
@@ -30,47 +43,6 @@ FAILING = frozenset({("buster-igt", "armhf")})
 def world(tmp_path: Path) -> Iterator[Sandbox]:
     with sandbox(tmp_path, Settings(rootfs_failures=FAILING)) as made:
         yield made
-
-
-def bot(world: Sandbox, ports: Ports | None = None, **settings: Any) -> Bench:
-    given = RootfsSettings(storage=world.storage.url, **settings)
-    return sandbox_bench(world, rootfs, sections={RootfsSettings: given}, ports=ports)
-
-
-def build(bench: Bench, names: str = "") -> Run:
-    """Start the builds, and let time pass until they have ended."""
-    bench.say("operator", f"!rootfs build {names}".strip())
-    number = bench.journal.runs(1)[0].id
-    for _ in range(12):
-        if bench.run(number).step(build_rootfs.id).state is not StepState.WAITING:
-            break
-        bench.tick(timedelta(minutes=10))
-    return bench.run(number)
-
-
-def approve(bench: Bench, number: int = 1) -> None:
-    (ask,) = bench.journal.open_asks()
-    bench.react("manager-1", ask.message_key)
-    bench.run(number)
-
-
-def git(world: Sandbox, *words: str) -> str:
-    return world.backend._git("core", *words)
-
-
-def text_at(world: Sandbox, branch: str) -> str:
-    return git(world, "show", f"{branch}:{FILE}")
-
-
-def said(bench: Bench) -> str:
-    bench.deliver()
-    return "\n".join("\n".join((one.title, *one.lines)) for one in bench.notices.values())
-
-
-def builds_of(world: Sandbox, job: str) -> int:
-    found = world.jenkins.world.jobs.find(job)
-    assert found
-    return len(found.runs)
 
 
 # ---- building and updating -------------------------------------------------------------------------------------
@@ -144,7 +116,7 @@ def test_nothing_to_move_needs_no_approval_and_says_why(world: Sandbox) -> None:
 
 
 def test_a_file_that_is_gone_when_it_matters_keeps_its_name_where_it_is(world: Sandbox) -> None:
-    """The missing check that once cost three weeks; it is made again just before the push."""
+    """The missing check that once cost three weeks; it is made again just before the approval is used."""
     bench = bot(world)
     version = build(bench, "buster-ltp buster-v4l2").step("build-rootfs").text.rpartition(" ")[2]
     (world.folder / "storage" / rootfs_folder("buster-ltp", version, "arm64") / "initrd.cpio.gz").unlink()
@@ -166,15 +138,6 @@ def test_a_second_round_on_the_same_day_gets_a_version_of_its_own(world: Sandbox
 
 
 # ---- what moved meanwhile --------------------------------------------------------------------------------------
-
-
-def push_to(world: Sandbox, branch: str, files: dict[str, str]) -> None:
-    """Somebody else pushes."""
-    remote = sandbox_ports(world).git.remote("core")
-    remote.fetch()
-    old = remote.branches()[branch]
-    new = remote.commit(old, files, "Work of somebody else", world.clock.now())
-    remote.push([RefUpdate(f"refs/heads/{branch}", new, old)])
 
 
 def test_an_approval_is_void_when_the_branch_has_moved(world: Sandbox) -> None:
@@ -229,11 +192,11 @@ def test_a_conflict_on_staging_is_shown_and_staging_stays_as_it_is(world: Sandbo
     bench = bot(world, staging_branch="staging.kernelci.org")
     build(bench, "buster-ltp")
     (ask,) = bench.journal.open_asks()
-    assert any("staging stays as it is, pick the commit there by hand" in line for line in ask.display)
+    assert any("staging.kernelci.org stays as it is, pick the commit there by hand" in line for line in ask.display)
     approve(bench)
     assert bench.run(1).state is RunState.SUCCEEDED
     assert world.backend.head("core", "staging.kernelci.org") == before
-    assert "not on staging" in said(bench)
+    assert "conflict in config/core/test-configs.yaml" in said(bench)
 
 
 def test_a_branch_for_review_leaves_the_development_branch_alone(world: Sandbox) -> None:
@@ -245,6 +208,86 @@ def test_a_branch_for_review_leaves_the_development_branch_alone(world: Sandbox)
     assert bench.run(1).state is RunState.SUCCEEDED
     assert world.backend.head("core", "main") == before
     assert f"buster-ltp/{version}" in text_at(world, f"rootfs-{version}")
+
+
+def test_a_reviewers_commit_is_never_overwritten(world: Sandbox) -> None:
+    bench = bot(world, commit=CommitTo.BRANCH)
+    version = build(bench, "buster-ltp").step("build-rootfs").text.rpartition(" ")[2]
+    approve(bench)
+    theirs = push_to(world, f"rootfs-{version}", {"README.md": "reviewed\n"})
+    bench.say("operator", "!rootfs update")
+    assert any(line.startswith(f"push rootfs-{version}-2: nothing -> ") for line in shown(bench))
+    assert approve(bench, 2).state is RunState.SUCCEEDED
+    assert world.backend.head("core", f"rootfs-{version}") == theirs
+    assert f"buster-ltp/{version}" in text_at(world, f"rootfs-{version}-2")
+
+
+def test_a_branch_for_review_that_is_there_already_is_left_as_it_is(world: Sandbox) -> None:
+    bench = bot(world, commit=CommitTo.BRANCH)
+    version = build(bench, "buster-ltp").step("build-rootfs").text.rpartition(" ")[2]
+    approve(bench)
+    before = world.backend.head("core", f"rootfs-{version}")
+    bench.say("operator", "!rootfs update")
+    assert approve(bench, 2).state is RunState.SUCCEEDED
+    assert world.backend.head("core", f"rootfs-{version}") == before
+    assert f"rootfs-{version}-2" not in git(world, "branch", "--format=%(refname:short)")
+
+
+def test_staging_that_has_the_urls_already_is_no_conflict(world: Sandbox) -> None:
+    bench = bot(world, staging_branch="staging.kernelci.org")
+    git(world, "branch", "staging.kernelci.org", "main")
+    version = build(bench, "buster-ltp").step("build-rootfs").text.rpartition(" ")[2]
+    old = next(line for line in text_at(world, "main").splitlines() if "'buster-ltp/" in line).split("/")[1]
+    text = text_at(world, "main") + "\n"
+    push_to(world, "staging.kernelci.org", {FILE: text.replace(f"buster-ltp/{old}", f"buster-ltp/{version}")})
+    approve(bench)
+    assert "staging.kernelci.org has these URLs already" in shown(bench)
+    assert approve(bench).state is RunState.SUCCEEDED
+
+
+# ---- rounds ----------------------------------------------------------------------------------------------------
+
+
+def test_two_rounds_begun_at_once_get_two_versions(world: Sandbox) -> None:
+    bench = bot(world)
+    bench.say("operator", "!rootfs build sid")
+    bench.say("operator", "!rootfs build buster-ltp")
+    texts = [built(bench, number).step("build-rootfs").text for number in (1, 2)]
+    assert [text.rpartition(".")[2] for text in texts] == ["0", "1"]
+    assert builds_of(world, kci.ROOTFS_TRIGGER) == 2
+
+
+def test_builds_wait_while_a_run_changes_production(world: Sandbox) -> None:
+    bench = bot(world)
+    lock_production(bench)
+    bench.say("operator", "!rootfs build sid")
+    bench.tick(timedelta(minutes=10))
+    assert "production is locked by manager-2's run 99" in bench.run(1).step("build-rootfs").text
+    assert builds_of(world, kci.ROOTFS_TRIGGER) == 0
+    open_production(bench)
+    bench.tick(timedelta(minutes=1))
+    assert built(bench).step("build-rootfs").state is StepState.DONE
+    assert builds_of(world, kci.ROOTFS_TRIGGER) == 1
+
+
+def test_a_later_round_of_one_name_leaves_the_others_for_an_update(world: Sandbox) -> None:
+    bench = bot(world)
+    build(bench, "buster-ltp buster-v4l2")
+    (ask,) = bench.journal.open_asks()
+    bench.react("manager-1", ask.message_key, "-1")
+    build(bench, "sid")
+    bench.say("operator", "!rootfs update")
+    (ask,) = bench.journal.open_asks()
+    assert set(ask.facts["update-rootfs-urls"]["moves"]) == {"buster-ltp", "buster-v4l2"}  # type: ignore[index,call-overload]
+
+
+def test_a_round_that_is_not_over_is_not_offered(world: Sandbox) -> None:
+    """A bot may be killed between the note of the round and the end of its step."""
+    bench = bot(world)
+    bench.say("operator", "!rootfs build sid")
+    bench.journal.commit([Remember(TOPIC, "sid", {"run": 1})])
+    bench.say("operator", "!rootfs update")
+    assert "No root file systems were built by me yet: !rootfs build does" in bench.replies()
 
 
 # ---- restarts --------------------------------------------------------------------------------------------------

@@ -1,13 +1,14 @@
 """Which names move and which stay, as values."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 
 from kcibot.errors import PermanentError
 from kcibot_commands.rootfs_builds import RootfsBuild, summary, table
-from kcibot_commands.rootfs_orders import architectures, chosen, next_version
+from kcibot_commands.rootfs_orders import architectures, chosen, next_version, pipeline_architectures
 from kcibot_commands.rootfs_update import decision, same_leaves_except
 from kcibot_commands.rules.rootfs_moves import ArchResult, FileUrl, Outcome
 from kcibot_commands.rules.rootfs_urls import Change
@@ -43,8 +44,9 @@ def built(*rows: tuple[str, str, Outcome], version: str = NEW) -> RootfsBuild:
     return RootfsBuild(version, datetime(2019, 5, 6, tzinfo=UTC), archs, results)
 
 
-def all_there(urls: Sequence[FileUrl]) -> dict[str, int]:
-    return {one.url: 200 for one in urls}
+def all_there(urls: Sequence[FileUrl]) -> dict[str, int | str]:
+    """Of every version what is listed, and no more."""
+    return {one.url: 404 if one.served else 200 for one in urls}
 
 
 ALL = built(
@@ -81,10 +83,70 @@ def test_one_failed_architecture_keeps_its_whole_name() -> None:
     assert found.notes == ("stretch keeps its version: arm64: failed",)
 
 
-def test_an_unseen_answer_is_no_file() -> None:
-    found = decision(TEXT, ALL, lambda urls: {one.url: 200 for one in urls if "full.rootfs" not in one.url})
+def test_an_unseen_answer_is_no_file_and_says_why_it_was_not_seen() -> None:
+    why = "the file server answered 403; whether the file is there cannot be seen"
+    unseen = lambda urls: all_there(urls) | {one.url: why for one in urls if "full.rootfs" in one.url}  # noqa: E731
+    found = decision(TEXT, ALL, unseen)
     assert found.moves == {"stretch-igt": NEW}
-    assert "answers nothing" in found.notes[0]
+    assert why in found.notes[0]
+
+
+LIBCAMERA = """\
+file_system_types:
+  debian:
+    url: 'http://storage.kernelci.org/images/rootfs/debian'
+    arch_map:
+      armhf: [{arch: arm}]
+      amd64: [{arch: x86_64}]
+file_systems:
+  debian_buster-libcamera_ramdisk:
+    type: debian
+    ramdisk: 'buster-libcamera/20211122.0/{arch}/rootfs.cpio.gz'
+  debian_buster_ramdisk:
+    type: debian
+    ramdisk: 'buster/20211122.0/{arch}/rootfs.cpio.gz'
+"""
+AT_29_NOVEMBER = built(
+    ("buster-libcamera", "amd64", Outcome.BUILT),
+    ("buster", "amd64", Outcome.BUILT),
+    ("buster", "arm64", Outcome.BUILT),
+    version="20211129.0",
+)
+
+
+def storage_of_2021(urls: Sequence[FileUrl]) -> dict[str, int | str]:
+    """buster-libcamera was there for arm64, and is not in the new version, whose list does not have it."""
+    lost = "buster-libcamera/20211129.0/arm64"
+    return {one.url: 404 if lost in one.url or "/armhf/" in one.url else 200 for one in urls}
+
+
+def test_buster_libcamera_not_built_for_arm64_keeps_its_version() -> None:
+    """Shipped in kernelci-20211129, -20211206 and -20211213.1, and fixed three weeks later."""
+    found = decision(LIBCAMERA, AT_29_NOVEMBER, storage_of_2021)
+    assert found.moves == {"buster": "20211129.0"}
+    (kept,) = found.kept
+    assert (kept.name, [row.arch for row in kept.failed]) == ("buster-libcamera", ["arm64"])
+    assert kept.reasons[0].endswith("20211129.0/arm64/rootfs.cpio.gz answers 404, while 20211122.0 serves arm64")
+
+
+def test_what_another_name_serves_is_looked_for_also_where_it_is_built_alone() -> None:
+    alone = replace(
+        built(("buster-libcamera", "amd64", Outcome.BUILT), version="20211129.0"), others=("amd64", "arm64")
+    )
+    assert decision(LIBCAMERA, alone, storage_of_2021).moves == {}
+
+
+def test_an_architecture_that_was_dropped_on_purpose_keeps_nothing() -> None:
+    dropped = {"buster-libcamera": ("arm64",)}
+    found = decision(LIBCAMERA, AT_29_NOVEMBER, storage_of_2021, dropped)
+    assert found.moves == {"buster": "20211129.0", "buster-libcamera": "20211129.0"}
+
+
+def test_what_could_not_be_seen_of_the_version_in_use_is_looked_for_in_the_new_one() -> None:
+    def unseen(urls: Sequence[FileUrl]) -> dict[str, int | str]:
+        return storage_of_2021(urls) | {one.url: "nobody knows" for one in urls if "20211122.0/arm64" in one.url}
+
+    assert decision(LIBCAMERA, AT_29_NOVEMBER, unseen).moves == {"buster": "20211129.0"}
 
 
 def test_an_nfs_entry_whose_ramdisk_is_no_initrd_keeps_its_name_until_it_is_put_right() -> None:
@@ -154,3 +216,26 @@ def test_the_table_names_what_is_missing_with_its_log() -> None:
     rows = built(("stretch", "amd64", Outcome.BUILT), ("stretch", "arm64", Outcome.FAILED))
     assert summary(rows) == f"1 of 2 built as {NEW}; not built: stretch arm64"
     assert table(rows).lines == ("stretch: amd64 built", "  arm64: failed, http://ci/1/console")
+
+
+def test_a_build_that_was_killed_may_have_left_loop_devices_and_a_full_disk() -> None:
+    """Time-out kills break later builds on the same node (KernelCI's procedure, section 11)."""
+    rows = built(("stretch", "amd64", Outcome.BUILT), ("stretch", "arm64", Outcome.STOPPED))
+    *_rows, stopped, hint = table(rows).lines
+    assert stopped == "  arm64: stopped, http://ci/1/console"
+    assert "loop devices and a full disk" in hint
+
+
+STRETCH_IGT = """\
+@Library('kernelci') _
+def config = ['name':"stretch-igt",
+              'arch_list':["armhf", "armel",
+                           "arm64"],
+              'debian_release':"stretch"]
+"""
+
+
+def test_architectures_of_2019_are_read_from_the_names_own_pipeline() -> None:
+    assert pipeline_architectures(STRETCH_IGT, "jenkins/stretch-igt.jpl") == ("armhf", "armel", "arm64")
+    with pytest.raises(PermanentError, match=r"jenkins/x\.jpl lists no architectures"):
+        pipeline_architectures("r.buildImage(config)", "jenkins/x.jpl")

@@ -4,9 +4,11 @@ import difflib
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kcibot_commands.rootfs_update import same_leaves_except
 from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.rules.rootfs_urls import (
     Change,
@@ -14,7 +16,6 @@ from kcibot_commands.rules.rootfs_urls import (
     file_problems,
     planned_update,
     same_except,
-    text_diff,
     version_numbers,
 )
 
@@ -22,15 +23,6 @@ DATA = Path(__file__).parents[2].parent / "shared" / "data" / "kernelci"
 FILES = ["2019/test-configs.yaml", "seed-era/test-configs.yaml"]
 real_files = pytest.mark.skipif(not DATA.is_dir(), reason="the real YAML files are not beside this repository")
 
-DIFF = """\
-   debian_buster_nfs:
-     type: debian
--    ramdisk: 'buster/20200821.0/{arch}/initrd.cpio.gz'
--    nfs: 'buster/20200821.0/{arch}/full.rootfs.tar.xz'
-+    ramdisk: 'buster/20200911.0/{arch}/initrd.cpio.gz'
-+    nfs: 'buster/20200911.0/{arch}/full.rootfs.tar.xz'
-     root_type: nfs
-"""
 TEXT = """\
 # See the wiki regarding the format.
 
@@ -119,17 +111,6 @@ def test_versions_compare_as_numbers():
 # ---- the update
 
 
-def test_the_real_diff_is_reproduced_byte_for_byte():
-    lines = DIFF.splitlines(keepends=True)
-    old = "file_systems:\n" + "".join(line[1:] for line in lines if line[0] in " -")
-    new = "file_systems:\n" + "".join(line[1:] for line in lines if line[0] in " +")
-    update = planned_update(old, {"buster": "20200911.0"})
-    assert update.text == new
-    assert update.problems == ()
-    made = list(difflib.unified_diff(old.splitlines(keepends=True), update.text.splitlines(keepends=True)))[4:]
-    assert "".join(made) == DIFF
-
-
 def test_only_the_chosen_names_move_and_both_lines_of_an_nfs_entry_together():
     update = planned_update(TEXT, {"stretch": "20190506.0"})
     assert update.text == TEXT.replace("stretch/20190322.1/{arch}", "stretch/20190506.0/{arch}")
@@ -190,13 +171,115 @@ def test_an_update_touches_nothing_but_the_planned_lines(moving):
     assert all(version_numbers(a.version) >= version_numbers(b.version) for b, a in zip(before, after, strict=True))
 
 
+REAL = {
+    "seed-era/test-configs.yaml": (
+        {"stretch": "20190322.1", "stretch-igt": "20190322.0", "stretch-v4l2": "20190322.0"}
+    ),
+    "2019/test-configs.yaml": dict.fromkeys(["stretch", "stretch-igt", "stretch-v4l2"], "20190531.0"),
+}
+"""The versions that the real files have."""
+
+
+def moved_by_hand(data, moving):
+    """The file's bytes after an editor's search and replace, one name after the other."""
+    for name, (old, new) in moving.items():
+        data = data.replace(f"'{name}/{old}/".encode(), f"'{name}/{new}/".encode())
+    return data
+
+
 @real_files
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize(
+    "chosen", [["stretch"], ["stretch-igt", "stretch-v4l2"], ["stretch", "stretch-igt", "stretch-v4l2"]]
+)
+def test_the_real_files_change_in_their_urls_and_in_no_other_byte(file, chosen):
+    data = (DATA / file).read_bytes()
+    update = planned_update(data.decode(), dict.fromkeys(chosen, "20190607.0"))
+    assert update.text.encode() == moved_by_hand(data, {name: (REAL[file][name], "20190607.0") for name in chosen})
+    diff = list(difflib.unified_diff(data.decode().split("\n"), update.text.split("\n"), lineterm=""))[2:]
+    assert len([line for line in diff if line.startswith("-")]) == len(chosen)
+    assert len([line for line in diff if line.startswith("+")]) == len(chosen)
+    assert len(update.changes) == len(chosen)
+
+
+@real_files
+@pytest.mark.parametrize("file", FILES)
+def test_the_real_files_change_in_their_urls_and_in_no_other_value(file):
+    """Aliases are resolved in what is compared, so that a value which is reached by one is compared there, too."""
+    text = (DATA / file).read_text(encoding="utf-8")
+    update = planned_update(text, dict.fromkeys(REAL[file], "20190607.0"))
+    old, new = yaml.safe_load(text), yaml.safe_load(update.text)
+    assert same_leaves_except(old, new, update.changes) == ()
+    assert same_leaves_except(old, new, update.changes[1:]) == (f"file_systems.{update.changes[0].entry}.ramdisk",)
+    before, after = dict(leaves(old)), dict(leaves(new))
+    changed = {path: value for path, value in after.items() if before[path] != value}
+    assert before.keys() == after.keys()
+    assert {path[:1] + path[2:] for path in changed} == {("file_systems", "ramdisk")}
+    assert len(changed) == 3
+    assert all("/20190607.0/{arch}/rootfs.cpio.gz" in value for value in changed.values())
+
+
+def leaves(value, path=()):
+    """Every value with its path."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, (*path, key))
+    else:
+        yield path, value
+
+
+ALIASES = """\
+file_system_types:
+  debian: &debian
+    url: 'http://storage.kernelci.org/images/rootfs/debian'
+  debian-staging:
+    <<: *debian
+    url: 'http://storage.staging.kernelci.org/images/rootfs/debian'
+
+file_systems:
+  debian_buster_nfs: &nfs  # the base of all
+    type: debian
+    ramdisk: 'buster/20200821.0/{arch}/initrd.cpio.gz'
+    nfs: 'buster/20200821.0/{arch}/full.rootfs.tar.xz'
+    root_type: nfs
+  debian_buster-cip_nfs:
+    <<: *nfs
+    params: {}
+  debian_buster-igt_ramdisk:
+    type: debian
+    ramdisk: 'buster-igt/20200821.0/{arch}/rootfs.cpio.gz'
+
+test_plans:
+  baseline-nfs: &baseline {rootfs: debian_buster_nfs}
+  baseline-cip: *baseline
+"""
+
+
+def test_anchors_aliases_merge_keys_and_comments_stay_as_they_are():
+    update = planned_update(ALIASES, {"buster": "20200911.0"})
+    assert update.text.encode() == ALIASES.encode().replace(b"'buster/20200821.0/", b"'buster/20200911.0/")
+    assert len(update.changes) == 2
+
+
+def test_an_edit_that_reaches_another_entry_by_a_merge_key_is_seen_in_the_values():
+    """The line is the planned one, and still another entry would change with it: that is for people to edit."""
+    update = planned_update(ALIASES, {"buster": "20200911.0"})
+    found = same_leaves_except(yaml.safe_load(ALIASES), yaml.safe_load(update.text), update.changes)
+    assert found == ("file_systems.debian_buster-cip_nfs.nfs", "file_systems.debian_buster-cip_nfs.ramdisk")
+
+
+@real_files
+@pytest.mark.parametrize("file", FILES)
 @given(moving=st.dictionaries(names, version))
-def test_an_update_of_the_real_files_touches_nothing_else(name, moving):
-    text = (DATA / name).read_text(encoding="utf-8")
+def test_an_update_of_the_real_files_touches_nothing_else(file, moving):
+    text = (DATA / file).read_text(encoding="utf-8")
     update = planned_update(text, moving)
-    assert same_except(text, update.text, update.changes) == ()
+    higher = {
+        name: new for name, new in moving.items() if version_numbers(new) > version_numbers(REAL[file].get(name, new))
+    }
+    assert {change.name for change in update.changes} == set(higher)
+    by_hand = moved_by_hand(text.encode(), {name: (REAL[file][name], new) for name, new in higher.items()})
+    assert update.text.encode() == by_hand
 
 
 # ---- the check afterwards
@@ -221,18 +304,6 @@ def test_a_text_that_is_not_the_planned_one_is_found(spoil):
 def test_a_change_of_a_line_that_does_not_exist_is_found():
     change = Change(99, "debian_stretch_ramdisk", "ramdisk", "stretch", "20190322.1", "20190506.0")
     assert rules(same_except(TEXT, TEXT, [change])) == ["line"]
-
-
-def test_the_diff_names_the_path():
-    diff = text_diff("a\nb", "a\nc", "test-configs.yaml")
-    assert diff.split("\n") == [
-        "--- a/test-configs.yaml",
-        "+++ b/test-configs.yaml",
-        "@@ -1,2 +1,2 @@",
-        " a",
-        "-b",
-        "+c",
-    ]
 
 
 # ---- the rule of the files
