@@ -30,7 +30,7 @@ from tests.chaos.points import AFTER, BEFORE, DURING, TORN, Traps, stable
 
 ACTS = {
     "ci": ("trigger", "enable", "disable", "cancel", "stop", "define", "quiet_down", "cancel_quiet_down", "restart"),
-    "deployer": ("deploy",),
+    "deployer": ("deploy", "act"),
     "images": ("build", "push", "retag"),
     "mailer": ("send",),
 }

@@ -32,7 +32,7 @@ VOTERS = {
 }
 QUICK = Settings(kernels=20, failure_rate=0.0, kernel_minutes=(1.0, 4.0), lab_minutes=(1.0, 5.0))
 SKIPPED = (
-    ("Comment window", "comments, !hold", timedelta(hours=27)),
+    ("Comment window", "comments until", timedelta(hours=27)),
     ("Jenkins drained", "kernel-build-trigger", timedelta(minutes=35)),
     ("Pipe cleaner", "20 kernels built", timedelta(minutes=30)),
     ("Pipe cleaner", "276 test results", timedelta(minutes=40)),

@@ -133,14 +133,14 @@ def test_a_mail_is_sent_once_whatever_its_server_does(tmp_path: Path) -> None:
 
 
 def test_a_half_run_playbook_is_told_and_a_fix_of_it_is_approved_before_it_runs(tmp_path: Path) -> None:
-    with bad_day(tmp_path, "backend") as day:
+    with bad_day(tmp_path, "backend", prepare="") as day:
         day.silent.add("go")
-        day.asked("announce")
         path = day.playbook_tasks()
         good = day.git("backend-config", "show", f"main:{path}")
         bad = f"{good}\n\n- name: Move the database\n  ansible.builtin.command: /bin/false\n  tags: [app]\n"
         day.commit("backend-config", "main", path, bad, "Move the database")
         before = day.sandbox.targets.facts(BACKEND)
+        day.say("operator", "!release prepare")
         day.asked("go")
         day.react("manager-1", "go")
         alert = day.breaks("Backend deployed")
@@ -152,14 +152,11 @@ def test_a_half_run_playbook_is_told_and_a_fix_of_it_is_approved_before_it_runs(
         good += "    state: touch\n  tags: [app]\n"
         fixed = day.commit("backend-config", "main", path, good, "Mark it, and do not move the database")
         prompt = day.prompts["go"]
-        day.say("operator", "!release retry")
-        void = day.notice(day.see("is void"))
-        assert "deploy configuration: was" in void
-        assert fixed in void
-        assert "argv" not in void
+        day.again()
+        day.say("operator", "!release amend")
         assert f"backend-config at {fixed[:10]}" in day.notice(day.asked("go", after=prompt))
         day.react("manager-1", "go")
-        day.until(lambda: day.line("Backend deployed")[:1] in "✓✗?")
+        day.until(lambda: day.line("Backend deployed")[:1] == "✓")
         after = day.sandbox.targets.facts(BACKEND)
         assert list(day.sandbox.folder.glob("targets/**/marked")), "the fixed playbook has run"
         assert after.version == "2026.11.1"
@@ -247,12 +244,10 @@ def test_holds_pauses_and_stops_are_kept_until_they_are_lifted(tmp_path: Path) -
         assert day.sandbox.targets.facts(BACKEND).starts == starts
         day.say("operator", "!release continue")
         day.say("operator", "!release retry")
-        assert "services of backend may run the old code" in day.breaks("Backend deployed")
-        for service in (BACKEND, CELERY):
-            day.sandbox.targets.restart(service)  # by hand: the second playbook found nothing to restart for
-        day.say("operator", "!release skip deploy-backend restarted by hand")
-        day.until(lambda: day.line("Backend deployed")[:1] == "»")
-        assert day.sandbox.targets.facts(BACKEND).version == "2026.11.1"
+        day.until(lambda: day.line("Backend deployed")[:1] == "✓")
+        assert "kernelci-backend and kernelci-celery restarted by me" in day.line("Backend deployed")
+        for service in (BACKEND, CELERY):  # the second playbook found nothing to restart for
+            assert day.sandbox.targets.facts(service).version == "2026.11.1"
 
 
 @pytest.mark.slow
@@ -345,9 +340,12 @@ def test_an_amended_release_does_again_what_changed_and_can_be_rolled_back(tmp_p
         assert day.builds("kernel-build-trigger") >= 3, "the pipe cleaner has run again"
         assert not day.disabled()
         assert len(day.sandbox.mailbox.messages) == 2
+        day.again()
         day.say("operator", "!release rollback")
         day.until(lambda: day.card().title.startswith("Rollback"))
         day.ends()
+        assert not day.disabled(), "the monitor that it paused is enabled again"
+        day.see("!pipecleaner kernelci shows whether production works")
         assert {name: day.ref(name) for name in refs} == refs
         assert day.sandbox.targets.facts(BACKEND).version == version
         assert {name: registry.digest(name) for name in registry.names()} == digests
