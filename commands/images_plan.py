@@ -76,7 +76,7 @@ def wanted(context: Context, commit: str) -> tuple[Rebuild, ...]:
         )
     if settings.rebuild is Rebuilding.ALL:
         return dockerfiles.all_images(found, "images.rebuild is “all”")
-    return dockerfiles.to_rebuild(found, [*changed, *_owed(context, git, found, part)])
+    return dockerfiles.to_rebuild(found, list(dict.fromkeys([*changed, *_owed(context, git, found, part)])))
 
 
 def _owed(context: Context, git: GitRemote, found: tuple[Image, ...], part: Part) -> Iterable[str]:

@@ -179,10 +179,10 @@ def _took(step: StepRecord) -> timedelta:
 
 
 def left_out(run: Run) -> list[str]:
-    """Steps that people skipped, and steps with nothing to do, each with the reason."""
+    """Steps that people skipped, each with the reason, and those that were not needed, whose reasons the card tells."""
     skipped = [f"Skipped: {step.title}, {step.text}" for step in _in(run.steps, StepState.SKIPPED)]
-    idle = [f"Not needed: {step.title}, {step.text}" for step in _in(run.steps, StepState.NOT_NEEDED)]
-    return [*skipped, *(line for line in idle if not line.endswith(", "))]
+    idle = [step.title for step in _in(run.steps, StepState.NOT_NEEDED) if step.text]
+    return [*skipped, *([f"Not needed: {listed(idle)}"] if idle else [])]
 
 
 def _in(steps: Iterable[StepRecord], state: StepState) -> list[StepRecord]:

@@ -195,6 +195,13 @@ def test_a_changed_template_is_not_taken_for_no_change(place: Kernelci) -> None:
     assert bench.run(run.id).state is RunState.SUCCEEDED
 
 
+def test_a_reason_is_told_once_though_it_is_new_in_two_ways(place: Kernelci) -> None:
+    bench = place.bench(runs)
+    start(bench, Procedure("release", plan, Gate("go", "Go"), build_images, push_images, title="Release"))
+    (ask,) = bench.journal.open_asks()
+    assert "  build kernelci/build-base: config/docker/build-base/Dockerfile changed" in ask.display
+
+
 def test_images_that_were_skipped_are_built_by_the_next_release(place: Kernelci) -> None:
     bench = place.bench(runs)
     place.engine.misbehave(Trouble(TroubleKind.BUILD_ERROR, "libelf", "exit 1, non-zero code: 1", times=4))

@@ -113,5 +113,5 @@ def test_who_approved_how_long_it_took_and_what_was_left_out_come_from_the_run()
     assert durations(RUN) == ["Took: Drain 45 min"]
     assert left_out(RUN) == [
         "Skipped: Frontend, skipped by operator: done by hand",
-        "Not needed: Images, no Dockerfile changed",
+        "Not needed: Images",
     ]
