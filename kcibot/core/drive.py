@@ -16,7 +16,6 @@ from kcibot.core.run import (
     BROKEN,
     SETTLED,
     Run,
-    StepKind,
     StepRecord,
     StepState,
     again,
@@ -108,8 +107,6 @@ class Driver:
             run = self._journal.run(self._run_id)
             if run.current != step or run.ended:
                 return True
-            if step.kind is StepKind.STEP and self._journal.effects(run.id, step.id, step.round):
-                run = anew(run, step.id)  # what it kept when it was tried before is not what is asked for now
             run, changes = asking.opened(self._world, run, step.id, request)
             self._journal.commit([SaveRun(run), *changes])
         return False
@@ -128,6 +125,10 @@ class Driver:
             return True
         if untouched:
             request = self._request(run, step, context)
+            if request and self._was_approved(run, request.gate_id):
+                # what it kept when it was tried is not what is asked for now
+                run, record = self._from_its_start(record)
+                request = self._request(run, step, StepContext(self._world, run, step.id, self._cancellation))
             if request:
                 return self._ask(record, request)
         if record.state is StepState.PENDING or record.started_at is None:
@@ -195,6 +196,19 @@ class Driver:
         if ask and approved and not moved(ask.facts, facts) and not asking.lapsed(self._world, run, ask):
             return None
         return GateRequest(gate_id, request.title, Preview(facts, request.preview.display))
+
+    def _was_approved(self, run: Run, gate_id: str) -> bool:
+        ask = self._journal.ask(run.id, gate_id)
+        return ask is not None and ask.state is AskState.APPROVED
+
+    def _from_its_start(self, record: StepRecord) -> tuple[Run, StepRecord]:
+        with self._world.lock:
+            run = self._journal.run(self._run_id)
+            if run.holds or run.ended or run.current != record:
+                raise StandStill
+            run = anew(run, record.id)
+            self._journal.commit([SaveRun(run)])
+            return run, run.step(record.id)
 
     def _begin(self, record: StepRecord) -> StepRecord:
         with self._world.lock:

@@ -105,8 +105,8 @@ def test_a_hand_edit_between_two_writes_is_not_written_over(make: Callable[..., 
     after(
         world, "GET", f"/job/{TRIGGER}/config.xml", 4, edit
     )  # asked anew, compared, looked at, kept: then people edit it
-    run = world.ci.approve("operator")
-    assert run.state is RunState.FAILED, texts(world)
+    world.ci.approve("operator")
+    assert world.ci.tick_until_ended().state is RunState.FAILED, texts(world)
     assert "was changed by somebody since it was shown" in world.ci.said()
     assert parameters(world, TRIGGER) == ["BUILD_CONFIG", "BY_HAND"]
 
@@ -116,7 +116,8 @@ def test_a_definition_that_is_not_what_was_written_is_said(make: Callable[..., W
     world.ci.say("!jobs apply")
     other = partial(world.ci.jenkins.create_job, TRIGGER, definition("BUILD_CONFIG"))
     after(world, "POST", f"/job/{TRIGGER}/config.xml", 1, other)
-    assert world.ci.approve("operator").state is RunState.FAILED
+    world.ci.approve("operator")
+    assert world.ci.tick_until_ended().state is RunState.FAILED
     assert f"Jenkins took the definition of {TRIGGER}, but reads it differently" in world.ci.said()
 
 
@@ -126,7 +127,8 @@ def test_a_job_that_is_edited_just_before_its_deletion_is_not_deleted(make: Call
     world.ci.say("!jobs remove old-job")
     edit = partial(world.ci.jenkins.create_job, "old-job", definition("BY_HAND"))
     after(world, "GET", "/job/old-job/config.xml", 2, edit)  # shown, kept: then people edit it
-    assert world.ci.approve("manager-1").state is RunState.FAILED, texts(world)
+    world.ci.approve("manager-1")
+    assert world.ci.tick_until_ended().state is RunState.FAILED, texts(world)
     assert "was changed by somebody since it was shown" in world.ci.said()
     assert parameters(world, "old-job") == ["BY_HAND"]
 
@@ -306,7 +308,7 @@ def test_a_lock_that_is_taken_away_after_the_asking_keeps_the_definitions_as_the
     world.ci.say("!jobs apply")
     unlock = partial(world.ci.bench.journal.commit, [Forget(LOCK, PRODUCTION)])  # as !unlock does
     after(world, "GET", f"/job/{TRIGGER}/config.xml", 2, unlock)
-    run = world.ci.approve("operator")
-    assert run.state is RunState.FAILED, texts(world)
+    world.ci.approve("operator")
+    assert world.ci.tick_until_ended().state is RunState.FAILED, texts(world)
     assert "the production lock was taken away from this run" in world.ci.said()
     assert parameters(world, TRIGGER) == ["BUILD_CONFIG"]

@@ -123,7 +123,7 @@ def run_step(work: Work, folder: Path, **parameters: str) -> tuple[int, str]:
     command = ET.fromstring(with_shell(project(), work)).findtext("builders/hudson.tasks.Shell/command")  # noqa: S314
     environment = {"PATH": os.environ["PATH"], **parameters}
     run = subprocess.run(
-        ["sh", "-e", "-c", str(command)], check=False, cwd=folder, env=environment, capture_output=True, timeout=60
+        ["sh", "-e", "-c", str(command)], check=False, cwd=folder, env=environment, capture_output=True, timeout=110
     )
     return run.returncode, run.stdout.decode()
 
@@ -251,7 +251,7 @@ def test_no_traceback_shows_the_token(server: JenkinsStandIn, kind: FaultKind, p
     session = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--showlocals", "--tb=long", "-vv"]
     chosen = ["tests/contract/test_jenkins_real.py", "-k", "real and server and names_the_session"]
     run = subprocess.run(
-        [*session, *chosen], check=False, cwd=REPOSITORY, env=environment, capture_output=True, timeout=60
+        [*session, *chosen], check=False, cwd=REPOSITORY, env=environment, capture_output=True, timeout=110
     )
     shown = (run.stdout + run.stderr).decode()
     assert run.returncode == 1, shown
