@@ -19,6 +19,7 @@ from kcibot.services.storage import HttpFileStore
 from kcibot_commands.deploy import DeploySettings, deploy_backend
 from kcibot_commands.monitor_flags import MonitorSettings
 from kcibot_commands.plan import plan
+from kcibot_commands.production import push_core
 from kcibot_commands.rules.jpl import jpl_differences, renamed_at_once
 from kcibot_commands.rules.js_names import BUILD_JS, COMMON_JS, JS_FOLDER, Change, ChangedFile, Side, js_problems
 from kcibot_commands.rules.js_renames import Rename, renamed_files, renames
@@ -29,7 +30,7 @@ from kcibot_commands.rules.verdict_reasons import Level
 from kcibot_commands.rules.versions import TagFacts, next_core_tag, tag_problems
 from kcibot_commands.tags import create_tags
 from tests.fakes.ci_bench import MONITOR, TRIGGER, CiBench, busy, ci_bench
-from tests.fakes.kernelci_bench import Kernelci, kernelci, lines, start
+from tests.fakes.kernelci_bench import PRODUCTION, Kernelci, kernelci, lines, start
 
 
 @pytest.fixture
@@ -288,3 +289,28 @@ def test_a_tree_that_is_on_no_labs_whitelist_is_no_pass() -> None:
     assert nowhere.kind is Kind.FAIL
     listed = judge(replace(GOOD, kernel="v5.1.1", tests=GOOD.tests[1:]), GOOD)
     assert "lab missing: lab-0 sent no results" in listed.texts(Level.WARN)
+
+
+# ---- releases whose production branch was no fast-forward -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "releases",
+    [
+        *("20201113->20201123", "20201123->20201130", "20210426->20210503", "20210503->20210506"),
+        *("20220208.0->20220214.0", "20220920.0->20221003.0", "20230712.0->20230717.0", "20230814.0->20230821.0"),
+    ],
+)
+def test_a_release_that_was_not_linear_asks_two_managers_before_it_loses_the_commit(
+    place: Kernelci, releases: str
+) -> None:
+    old, subject = releases.partition("->")[0], "FIXUP job-build db-config kernelci.org"
+    alone = place.commit("core", {"FIXUP": f"{old}\n"}, subject, branch=PRODUCTION)
+    place.commit("core", {"README.md": "more\n"}, "README.md: more")
+    bench = place.bench()
+    run = start(bench, Procedure("release", plan, push_core))
+    assert run.state is RunState.WAITING
+    shown = lines(bench, "run:1:gate:force:push-core:1")
+    assert f"{alone[:10]} {subject} (NOT on the development branch)" in shown
+    assert "Approvals needed: 2" in shown
+    assert place.head("core", PRODUCTION) == alone
