@@ -115,8 +115,11 @@ def run_playbook(context: Context, component: str, version: str, commit: str, co
     context.remember(CONFIGURED, playbook.repository, ran)
     restarted = _restarted(context, component, playbook, run)
     _wait_for(context, component, version)
-    see_static_files(context, component, playbook, commit)
-    return Deployed(component, version, ran, restarted, see_worker(context, component, playbook, run))
+    unchecked = (
+        see_static_files(context, component, playbook, commit),
+        see_worker(context, component, playbook, run),
+    )
+    return Deployed(component, version, ran, restarted, "; ".join(filter(None, unchecked)))
 
 
 def _restarted(context: Context, component: str, playbook: Playbook, run: Deployment) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ Ansible notifies handlers of changes only. A playbook that broke off, or a check
 nothing to notify them of the next time, and the old code goes on running.
 """
 
+import math
 from collections.abc import Sequence
 
 from kcibot.sdk import Answer, Context, Deployment, Happened, NotHappened, OutcomeUnknown, PermanentError, Proof, listed
@@ -84,14 +85,17 @@ def _not_anew(context: Context, component: str, playbook: Playbook, run: Deploym
 
 
 def _seconds(answer: Answer) -> float:
+    said = answer.text.split()[:1]
     try:
-        return float(answer.text.split()[0])
-    except (ValueError, IndexError) as error:
-        said = answer.text.strip()[:60] or "nothing"
-        raise PermanentError(
-            f"deploy.playbooks: running_for is to print for how many seconds a service has been running, but on "
-            f"{answer.host} it printed {said}"
-        ) from error
+        seconds = float(said[0]) if said else math.nan
+    except ValueError:
+        seconds = math.nan
+    if math.isfinite(seconds) and seconds >= 0:
+        return seconds
+    raise PermanentError(
+        f"deploy.playbooks: running_for is to print for how many seconds a service has been running, but on "
+        f"{answer.host} it printed {answer.text.strip()[:60] or 'nothing'}"
+    )
 
 
 def _restart(context: Context, component: str, playbook: Playbook, run: Deployment, service: str) -> None:

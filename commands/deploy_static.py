@@ -11,17 +11,20 @@ STATIC_FOLDER = "app/dashboard/static/"
 NAMED = 3
 
 
-def see_static_files(context: Context, component: str, playbook: Playbook, commit: str) -> None:
+def see_static_files(context: Context, component: str, playbook: Playbook, commit: str) -> str:
     """Every view that the commit's common.js maps is served, and so is that very map.
 
-    Raises OutcomeUnknown for what is not. An entry without a file, of which there are old ones, is no loss.
+    What is to be said if there was nothing to look for; nothing otherwise. Raises OutcomeUnknown for what is not
+    served. An entry without a file, of which there are old ones, is no loss.
     """
+    if not playbook.static:
+        return ""
     git = context.ports.git.remote(component)
-    there = set(git.paths(commit, JS_FOLDER)) if playbook.static else set()
-    if COMMON_JS not in there:
-        return
-    modules = dict.fromkeys(Names.read(git.read(commit, COMMON_JS), "").common)
+    there = set(git.paths(commit, JS_FOLDER))
+    modules = dict.fromkeys(Names.read(git.read(commit, COMMON_JS), "").common) if COMMON_JS in there else {}
     mapped = [module for module in modules if _path(module) in there]
+    if not mapped:
+        return f"whether {playbook.static} serves its views was not checked: no {COMMON_JS} maps any"
     context.report(f"looking for {len(mapped)} views at {playbook.static}")
     missing = [module for module in mapped if not context.ports.files.exists(_address(playbook, _path(module)))]
     if missing:
@@ -33,6 +36,7 @@ def see_static_files(context: Context, component: str, playbook: Playbook, commi
     old = [module for module in mapped if f"{module}'" not in served and f'{module}"' not in served]
     if old:
         raise OutcomeUnknown(f"{component} runs, but the common.js that is served does not map {_some(old)}: {_STALE}")
+    return ""
 
 
 _WHAT_NOW = "pages stay empty. Look at the web root, then retry"

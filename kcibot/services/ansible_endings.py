@@ -1,6 +1,7 @@
 """What the ending of a playbook means: a result, or one of the bot's errors, which say what may be done about it."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 from kcibot.core.ports import Answer, DeployResult
@@ -36,9 +37,23 @@ def answers_of(ending: Ending, commands: Sequence[tuple[str, ...]], since: float
         raise TransientError("The machines were asked, and gave no answer in time. Nothing was changed.")
     if ending.status != "successful" or not ending.finished or not ending.answers:
         raise PermanentError(f"Ansible asked nobody: {_complaint(ending.messages)}. Nothing was changed.")
+    if left := _unanswered(ending, commands):
+        raise TransientError(f"The machines were asked, and some did not answer: {left}. Nothing was changed.")
     return tuple(
         Answer(host, commands[task_number(task)], code, text, at - (since or at))
         for host, task, code, text, at in ending.answers
+    )
+
+
+def _unanswered(ending: Ending, commands: Sequence[tuple[str, ...]]) -> str:
+    """Which machine answered one command and not another; empty if there is none. Silence is no good news."""
+    answered = {(host, task_number(task)) for host, task, *_rest in ending.answers}
+    hosts = sorted({host for host, _number in answered})
+    return "; ".join(
+        f"{host} to “{shlex.join(command)}”"
+        for host in hosts
+        for number, command in enumerate(commands)
+        if (host, number) not in answered
     )
 
 

@@ -17,6 +17,7 @@ from kcibot_commands.deploy import DeployArgs, Deployed, DeploySettings
 from kcibot_commands.deploy_services import restart_the_rest, see_worker
 from kcibot_commands.deploy_settings import Playbook, configuration_of, deployment
 from kcibot_commands.deploy_static import see_static_files
+from kcibot_commands.rules.js_names import COMMON_JS
 from tests.fakes.bench import Bench
 from tests.fakes.deploy_bench import ALONE, DEAF, HANDLERS, deafened, machines, settings, state
 from tests.fakes.kernelci_bench import PRODUCTION, Followed, Kernelci, kernelci, start, with_ports
@@ -86,11 +87,12 @@ def test_a_service_that_runs_the_old_code_after_its_restart_is_no_success(place:
     assert "I restarted kernelci-backend and kernelci-celery, but on api.kernelci.org what ran before still" in text
 
 
-def test_a_command_that_tells_no_time_is_named_with_what_it_said(place: Kernelci) -> None:
-    state, text = rest_restarted(place, running_for=("echo", "for", "ever"))
+@pytest.mark.parametrize("said", ["for ever", "nan", "-1", "-inf"])
+def test_what_is_no_length_of_time_is_not_taken_for_a_service_that_just_started(place: Kernelci, said: str) -> None:
+    state, text = rest_restarted(place, running_for=("echo", *said.split()))
     assert state is StepState.FAILED
     assert "running_for is to print for how many seconds" in text
-    assert "on api.kernelci.org it printed for ever" in text
+    assert f"on api.kernelci.org it printed {said}" in text
 
 
 # ---- static files ----------------------------------------------------------------------------------------------
@@ -126,6 +128,17 @@ def test_a_stale_or_missing_common_js_is_noticed(place: Kernelci, served: str | 
     state, text = looked(bench, lambda context: see_static_files(context, "frontend", playbook, commit))
     assert state is StepState.UNKNOWN
     assert said in text
+
+
+def test_scripts_in_which_no_view_is_found_are_said_to_be_unchecked(place: Kernelci) -> None:
+    """Nothing to look for is no proof that all is there."""
+    playbook = place.config.section(DeploySettings).playbooks["frontend"]
+    commit = place.commit("frontend", {COMMON_JS: "require.config(later());\n"}, "Map the views elsewhere")
+    bench = place.bench()
+    place.ports.git.remote("frontend").fetch()
+    state, text = looked(bench, lambda context: see_static_files(context, "frontend", playbook, commit))
+    assert state is StepState.DONE
+    assert text.endswith(f"serves its views was not checked: no {COMMON_JS} maps any")
 
 
 # ---- the worker ------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from kcibot.core.ports import Deployment, Never, ignore_report
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
 from kcibot.services import ansible
 from kcibot.services.ansible import AnsibleDeployer
-from kcibot.services.ansible_command import HIDDEN
+from kcibot.services.ansible_command import HIDDEN, task_name
+from kcibot.services.ansible_endings import answers_of
+from kcibot.services.ansible_record import Ending
 
 PASSWORD = "hunter2-of-the-tests"
 LOCAL = f"here ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false place=there"
@@ -79,6 +81,16 @@ def test_machines_that_cannot_be_asked_are_no_answer(deployer: AnsibleDeployer, 
         deployer.ask(deployment, [("true",)], Never())
     with pytest.raises(PermanentError, match=r"asked nobody: .*no hosts to target"):
         deployer.ask(replace(deployment, limit="nobody"), [("true",)], Never())
+
+
+def test_a_machine_that_answers_one_command_and_not_another_is_no_answer() -> None:
+    """Who is silent about a service must not be taken for one on which it was started anew."""
+    commands = [("status", "one"), ("status", "two")]
+    lines = [(host, task_name(0, commands[0]), 0, "5", 9.0) for host in ("here", "there")]
+    whole = [*lines, *((host, task_name(1, commands[1]), 0, "5", 9.0) for host in ("here", "there"))]
+    assert len(answers_of(Ending(status="successful", finished=True, answers=tuple(whole)), commands, 1.0)) == 4
+    with pytest.raises(TransientError, match=r"some did not answer: there to “status two”\. Nothing was changed"):
+        answers_of(Ending(status="successful", finished=True, answers=tuple(whole[:-1])), commands, 1.0)
 
 
 def test_a_command_that_acts_and_fails_is_unknown_and_ends_what_comes_after_it(
