@@ -9,7 +9,7 @@ from kcibot.core.ports import RefUpdate
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
 from kcibot.services.git_objects import Mirror
 from kcibot.services.git_process import Finished, GitProcess, checked_sha
-from kcibot.services.git_words import http_refusal, quoted, remote_lines, unreached, was_sent
+from kcibot.services.git_words import http_refusal, own, quoted, remote_lines, unreached, was_sent
 
 REF_NAME = re.compile(r"refs/(?:heads|tags)/[A-Za-z0-9][A-Za-z0-9._/+-]*")
 ACCEPTED_FLAGS = frozenset(" +*=")
@@ -150,7 +150,7 @@ def _refuse_the_unsent(order: Push, err: str, answers: Mapping[str, Answer]) -> 
 def _settle_by_looking(order: Push, finished: Finished) -> None:
     """One look at the server. A push that is all there is done; one that may still arrive stays unknown."""
     name, updates = order.name, order.updates
-    why = "the time limit was reached" if finished.timed_out else quoted(finished.err)
+    why = _why(finished)
     try:
         now = order.look()
     except (TransientError, PermanentError) as error:
@@ -160,9 +160,20 @@ def _settle_by_looking(order: Push, finished: Finished) -> None:
     places = ", ".join(f"{_short(update.ref)} is {_where(now.get(update.ref))}" for update in updates)
     at_rest = all(now.get(update.ref) == update.expected for update in updates)
     # A server that lost us may still be running its hooks; only git's own early failure proves that nothing was sent.
-    if at_rest and not finished.timed_out and not _answers(finished.text) and not was_sent(finished.err):
+    if at_rest and _complained(finished) and not _answers(finished.text) and not was_sent(finished.err):
         raise TransientError(f"{name}: nothing was pushed: {why}")
     raise OutcomeUnknown(f"{name}: the push was cut off ({why}); now {places}.")
+
+
+def _complained(finished: Finished) -> bool:
+    """Whether git came to an end of its own and said why: one that was killed, or is silent, proves nothing."""
+    return not finished.timed_out and finished.code > 0 and bool(own(finished.err).strip())
+
+
+def _why(finished: Finished) -> str:
+    if finished.timed_out:
+        return "the time limit was reached"
+    return "git was killed" if finished.code < 0 else quoted(finished.err)
 
 
 # ---- refusals --------------------------------------------------------------------------------------------------

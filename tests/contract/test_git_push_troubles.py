@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,13 @@ def one_more(server: BareServer, core: GitRemote) -> tuple[str, str]:
 
 
 def over_false_ssh(server: BareServer, folder: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> GitRemote:
+    return over_ssh(server, folder, monkeypatch, FALSE_SSH.format(python=sys.executable, end=end))
+
+
+def over_ssh(server: BareServer, folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> GitRemote:
     program = folder / "bin" / "ssh"
     program.parent.mkdir()
-    program.write_text(FALSE_SSH.format(python=sys.executable, end=end))
+    program.write_text(text)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     return repositories(folder, f"ssh://git.example.org{server.bare}").remote("core")
@@ -93,6 +98,38 @@ def test_a_push_that_is_not_reported_and_not_seen_is_unknown(
     server.hook("pre-receive", "exit 1")
     with pytest.raises(OutcomeUnknown, match=f"cut off.*main is at {old[:12]}"):
         core.push([RefUpdate(MAIN, new, old)])
+
+
+ELSEWHERE = """#!/bin/sh
+# The server is on another machine: no signal of ours reaches it, and it holds nothing of ours open.
+for command; do :; done
+exec 2> /dev/null
+exec setsid sh -c "$command"
+"""
+KILL_THE_CLIENT = """\
+pid=$PPID
+until tr '\\0' ' ' < /proc/$pid/cmdline | grep -q -e --porcelain; do pid=$(cut -d' ' -f4 /proc/$pid/stat); done
+kill -9 -$pid
+until [ -e {go} ]; do sleep 0.02; done
+"""
+
+
+def test_a_push_of_ours_that_is_killed_without_a_word_may_arrive_late(
+    server: BareServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory is short: git and ssh are gone, nothing was said, and the server goes on with its hooks."""
+    core = over_ssh(server, tmp_path, monkeypatch, ELSEWHERE)
+    old, new = one_more(server, core)
+    server.hook("pre-receive", KILL_THE_CLIENT.format(go=tmp_path / "go"))
+    try:
+        with pytest.raises(OutcomeUnknown, match=rf"cut off \(git was killed\); now main is at {old[:12]}"):
+            core.push([RefUpdate(MAIN, new, old)])
+    finally:
+        (tmp_path / "go").touch()
+    deadline = time.monotonic() + 20
+    while server.at("main") != new:
+        assert time.monotonic() < deadline, "it did not arrive"
+        time.sleep(0.02)
 
 
 def test_what_a_hook_prints_does_not_speak_for_the_connection(server: BareServer, core: GitRemote) -> None:
