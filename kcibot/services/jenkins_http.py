@@ -42,6 +42,9 @@ class _Redirected(Exception):
     """The answer was a redirect, which is never followed: its address may not be one that we can reach."""
 
 
+Each = Callable[[dict[str, Any]], object]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Any HTTP answer, whatever its status."""
@@ -50,9 +53,9 @@ class Answer:
     headers: Mapping[str, str]
     text: str
 
-    def json_object(self) -> dict[str, Any]:
-        """Raises ValueError for anything but a JSON object."""
-        value = json.loads(self.text)
+    def json_object(self, each: Each | None = None) -> dict[str, Any]:
+        """Raises ValueError for anything but a JSON object. `each` may put something else in place of those inside."""
+        value = json.loads(self.text, object_hook=each)
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")  # noqa: TRY004 (a wrong answer, not a wrong call)
         return value
@@ -70,12 +73,15 @@ class Connection:
 
     # ---- looking -----------------------------------------------------------------------------------------------
 
-    def look(self, path: str, what: str, tree: str = "") -> tuple[dict[str, Any], str]:
-        """GET an API address: its JSON and the server's session. NotFound only from a healthy server."""
+    def look(self, path: str, what: str, tree: str = "", each: Each | None = None) -> tuple[dict[str, Any], str]:
+        """GET an API address: its JSON and the server's session. NotFound only from a healthy server.
+
+        `each` is given every object of a large answer while it is read: what it returns stands in its place.
+        """
         answer = self.fetch(path + "api/json", what, {"tree": tree} if tree else {})
         session = answer.headers.get(SESSION_HEADER, "")
         try:
-            value = answer.json_object()
+            value = answer.json_object(each)
         except ValueError as error:
             raise TransientError(f"Jenkins answered something that is not JSON when asked for {what}.") from error
         if not session or "X-Jenkins" not in answer.headers:

@@ -1,9 +1,10 @@
 """Jenkins' JSON in the words of the ports. A shape that is not understood raises ValueError, never guesses."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from kcibot.core.ports import (
@@ -16,6 +17,8 @@ from kcibot.core.ports import (
     Queued,
     QueueItem,
 )
+
+T = TypeVar("T")
 
 JOB_FIELDS = "fullName,disabled,buildable,color,nextBuildNumber,lastBuild[number]"
 JOB_TREE = "_class," + JOB_FIELDS
@@ -107,6 +110,12 @@ def some(value: object) -> list[Any]:
     if not found:
         raise ValueError("an empty list")
     return found
+
+
+def one_of(kind: type[T], value: object) -> T:
+    if not isinstance(value, kind):
+        raise TypeError("something else")
+    return value
 
 
 def queue_items(queue: Mapping[str, Any]) -> tuple[QueueItem, ...]:
@@ -217,9 +226,12 @@ def moment(milliseconds: float) -> datetime:
 
 
 def _parameters(data: Mapping[str, Any]) -> dict[str, str]:
-    """A password has no value; a boolean reads as Jenkins takes it, `true` or `false`."""
+    """A password has no value; a boolean reads as Jenkins takes it, `true` or `false`.
+
+    Interned, since the builds of one revision have nearly all of them in common.
+    """
     return {
-        word(one["name"]): _text(one["value"])
+        sys.intern(word(one["name"])): sys.intern(_text(one["value"]))
         for action in data.get("actions", ())
         for one in (action or {}).get("parameters", ())
         if "value" in one

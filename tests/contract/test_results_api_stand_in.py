@@ -1,18 +1,15 @@
-"""The sandbox's KernelCI API keeps the shape that the backend's own documentation and schemas describe."""
+"""The sandbox's KernelCI API keeps the ways that the backend's own documentation describes."""
 
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 import requests
 
 from kcibot.sandbox.results_api import LABS, ResultsApiStandIn
 
-SCHEMAS = Path(__file__).parents[3] / "shared" / "data" / "kernelci" / "api-schema"
 TOKEN = "api-token"
 REVISION = ("kernelci", "kernelci.org", "v5.1")
 QUERY = {"job": "kernelci", "git_branch": "kernelci.org", "kernel": "v5.1"}
@@ -63,32 +60,6 @@ def test_the_version_needs_no_token_and_all_else_does(api: ResultsApiStandIn) ->
 
 def test_an_unknown_revision_is_an_empty_answer_and_no_error(get: Get) -> None:
     assert get("/job", **QUERY) == {"code": 200, "count": 0, "limit": 0, "skip": 0, "result": []}
-
-
-@pytest.mark.parametrize(
-    ("path", "schema", "left_out"),
-    [
-        ("/job", "get_job", []),
-        ("/build", "get_build", []),
-        ("/boot", "get_boot", []),
-        # The schema describes these two by documents that are not published.
-        ("/test/group", "get_test_group", ["test_cases", "sub_groups"]),
-        ("/test/case", "get_test_case", []),
-    ],
-)
-def test_documents_fit_the_published_schemas(
-    api: ResultsApiStandIn, get: Get, path: str, schema: str, left_out: list[str]
-) -> None:
-    file = SCHEMAS / f"{schema}.json"
-    if not file.exists():
-        pytest.skip("the KernelCI API's schemas are not beside this repository")
-    api.preload(*REVISION, kernels=20, labs=3)
-    wanted = json.loads(file.read_text())
-    wanted["properties"].get("arch", {}).pop("enum", None)  # older than the architectures that are really built
-    result = get(path, nfield=left_out, limit=50)["result"]
-    assert result
-    for document in result:
-        jsonschema.Draft4Validator(wanted).validate(document)
 
 
 def test_plural_paths_and_single_documents_work(api: ResultsApiStandIn, get: Get) -> None:
@@ -146,6 +117,36 @@ def test_a_revision_is_in_build_until_it_is_done_and_then_fails_with_its_kernels
     assert [report["type"] for report in get("/report", **QUERY)["result"]] == ["build"]
 
 
+def test_named_cases_lie_in_groups_as_their_paths_say(api: ResultsApiStandIn, get: Get) -> None:
+    cases = {"login": "PASS", "flip.basic": "FAIL", "flip.pipe.wait": "SKIP", "vblank.basic": "ERROR"}
+    api.post_tests(*REVISION, "lab-drue", "panda", "igt", 0, 0, cases=cases)
+    groups = {group["_id"]: group for group in get("/test/group", **QUERY)["result"]}
+    parents = {group["name"]: groups.get(group["parent_id"], {}).get("name") for group in groups.values()}
+    assert parents == {"igt": None, "flip": "igt", "pipe": "flip", "vblank": "igt"}
+    found = get("/test/case")["result"]
+    assert {(groups[case["test_group_id"]]["name"], case["name"], case["status"]) for case in found} == {
+        ("igt", "login", "PASS"),
+        ("flip", "basic", "FAIL"),
+        ("pipe", "wait", "SKIP"),
+        ("vblank", "basic", "ERROR"),
+    }
+    for group in groups.values():
+        assert group["test_cases"] == [c["_id"]["$oid"] for c in found if c["test_group_id"] == group["_id"]]
+        assert group["sub_groups"] == [one["_id"] for one in groups.values() if one["parent_id"] == group["_id"]]
+
+
+def test_a_case_ends_in_the_backend_s_words(api: ResultsApiStandIn) -> None:
+    with pytest.raises(ValueError, match="PERHAPS"):
+        api.post_tests(*REVISION, "lab-drue", "panda", "igt", 0, 0, cases={"login": "PERHAPS"})
+
+
+def test_warnings_and_a_log_belong_to_a_build(api: ResultsApiStandIn, get: Get) -> None:
+    api.post_kernel(*REVISION, "a" * 40, "arm", "defconfig", "gcc-8", "PASS", warnings=12)
+    (build,) = get("/build", **QUERY)["result"]
+    assert (build["warnings"], build["build_log"]) == (12, "build.log")
+    assert build["file_server_resource"] == "kernelci/kernelci.org/v5.1/arm/defconfig/gcc-8"
+
+
 def test_a_rerun_of_a_plan_replaces_its_results(api: ResultsApiStandIn) -> None:
     api.post_tests(*REVISION, "lab-drue", "panda", "igt", passed=3, failed=7)
     api.post_tests(*REVISION, "lab-drue", "panda", "igt", passed=10, failed=0)
@@ -195,7 +196,8 @@ def test_a_lab_posts_with_its_own_token_only(api: ResultsApiStandIn, get: Get) -
         "status_string": "complete",
         "results": {
             "lava": "[{name: job, result: pass}]",
-            "0_igt": "[{name: a, result: pass}, {name: b, result: fail}]",
+            "0_igt": "[{name: a, result: pass}, {name: b, result: fail}, {name: c, set: deep, result: skip}]",
+            "1_dmesg": "[{name: crit, result: pass}]",
         },
     }
 
@@ -209,7 +211,9 @@ def test_a_lab_posts_with_its_own_token_only(api: ResultsApiStandIn, get: Get) -
     assert post("test", "lab-nobody", own) == 403
     assert post("dance", "lab-drue", own) == 404
     assert (post("test", "lab-drue", own), post("boot", "lab-drue", own)) == (202, 202)
-    assert sorted(case["status"] for case in get("/test/case")["result"]) == ["FAIL", "PASS"]
+    found = {(case["test_group_name"], case["name"]): case["status"] for case in get("/test/case")["result"]}
+    own_suite = {("igt", "a"): "PASS", ("igt", "b"): "FAIL", ("deep", "c"): "SKIP"}
+    assert found == {**own_suite, ("dmesg", "crit"): "PASS"}
     assert [boot["status"] for boot in get("/boot", **QUERY)["result"]] == ["PASS"]
     body = {"definition": "metadata: {}"}
     assert post("test", "lab-drue", own) == 400

@@ -25,8 +25,17 @@ from kcibot.core.ports.deployer import Answer, Deployer, Deployment, DeployResul
 from kcibot.core.ports.git import ChangedPath, Commit, GitHost, GitRemote, LostCommit, RefUpdate, TagRef
 from kcibot.core.ports.images import Base, ImageBuild, ImageRegistry, Origin
 from kcibot.core.ports.labs import Device, DeviceStatus, Lab, LabJobState, LabLook, OpenJob
-from kcibot.core.ports.mailer import Mail, Mailer, Sent
-from kcibot.core.ports.results import FileStore, KernelResult, ResultsApi, Revision, RevisionStatus, TestResult
+from kcibot.core.ports.mailer import Mail, Mailer, ReportInbox, ReportMail, Sent
+from kcibot.core.ports.results import (
+    FileStore,
+    KernelResult,
+    KnownRevision,
+    ResultsApi,
+    Revision,
+    RevisionStatus,
+    Standing,
+    TestResult,
+)
 from kcibot.core.ports.tracker import IssueTracker
 
 __all__ = [
@@ -58,6 +67,7 @@ __all__ = [
     "ItemState",
     "JobState",
     "KernelResult",
+    "KnownRevision",
     "Lab",
     "LabJobState",
     "LabLook",
@@ -72,10 +82,13 @@ __all__ = [
     "Queued",
     "RefUpdate",
     "Report",
+    "ReportInbox",
+    "ReportMail",
     "ResultsApi",
     "Revision",
     "RevisionStatus",
     "Sent",
+    "Standing",
     "TagRef",
     "TestResult",
     "ignore_report",
@@ -84,7 +97,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Every service that a step may use. There is no `tracker` where none is configured."""
+    """Every service that a step may use. There is no `tracker`, no `report_inbox` where none is configured."""
 
     ci: CiServer
     git: GitHost
@@ -95,3 +108,4 @@ class Ports:
     files: FileStore
     labs: tuple[Lab, ...] = ()
     tracker: IssueTracker | None = None
+    report_inbox: ReportInbox | None = None

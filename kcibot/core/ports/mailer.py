@@ -1,4 +1,4 @@
-"""Mail to a list."""
+"""Mail to a list, and the report mails that come from the backend."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,4 +42,24 @@ class Mailer(Protocol):
 
     def sent(self, message_id: str) -> Sent:
         """Look for it in the sent folder or the list's archive, where one is configured."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReportMail:
+    """A report mail that arrived at that time. `kind` is build, boot, test or bisect, `subject` one line of text."""
+
+    kind: str
+    subject: str
+    at: datetime
+
+
+class ReportInbox(Protocol):
+    """The mailbox into which report mails come; their headers `X-Kernelci-*` name what they are about."""
+
+    def reports(self, tree: str, branch: str, kernel: str) -> tuple[ReportMail, ...]:
+        """All that came of that revision, oldest first. Empty only if the mailbox was seen and has none.
+
+        A mailbox into which no report of the tree ever came proves nothing by what it does not hold: PermanentError.
+        """
         ...

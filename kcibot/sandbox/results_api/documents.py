@@ -4,7 +4,8 @@ Taken from the backend of 2019. Its sharpest edge is kept: a filter that a colle
 refused, so that /test/case?job=x answers with the cases of every job.
 """
 
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -35,6 +36,15 @@ PLAIN_IDS = frozenset({"test_group"})
 """Collections whose documents have a plain string as id; the others' is `{"$oid": "..."}`."""
 
 
+INDEXED: Mapping[str, str] = {
+    "build": "defconfig_full",
+    "boot": "device_type",
+    "test_group": "device_type",
+    "test_case": "test_group_id",
+}
+"""What the documents of a large collection are found by without looking at all of them; it never changes in one."""
+
+
 def plain(value: object) -> object:
     """An id or a date without its wrapping."""
     if isinstance(value, dict):
@@ -63,35 +73,52 @@ class Collections:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._numbers = count(1)
-        self._rows: dict[str, list[Document]] = {name: [] for name in FILTERS}
+        self._rows: dict[str, dict[str, Document]] = {name: {} for name in FILTERS}
+        self._indexed: dict[tuple[str, object], dict[str, Document]] = defaultdict(dict)
 
     def add(self, collection: str, values: Document) -> Document:
         """Append a document with a new id, which sorts after all older ones, and today's date."""
         number = f"{int(self._now().timestamp()):08x}{next(self._numbers):016x}"
         identity: object = number if collection in PLAIN_IDS else {"$oid": number}
         document = {"_id": identity, "created_on": date(self._now()), "version": "1.0", **values}
-        self._rows[collection].append(document)
+        self._rows[collection][number] = document
+        if collection in INDEXED:
+            self._indexed[collection, plain(document[INDEXED[collection]])][number] = document
         return document
 
     def find(self, collection: str, **wanted: object) -> list[Document]:
         """Every document with those values."""
-        return [row for row in self._rows[collection] if _has(row, wanted)]
+        return list(self._found(collection, wanted))
+
+    def first(self, collection: str, **wanted: object) -> Document | None:
+        """The oldest document with those values."""
+        return next(self._found(collection, wanted), None)
 
     def put(self, collection: str, key: Document, values: Document) -> Document:
         """Update the document with that key, as a re-run does, or add it."""
-        for row in self._rows[collection]:
-            if _has(row, key):
-                row.update(values)
-                return row
-        return self.add(collection, {**key, **values})
+        found = self.first(collection, **key)
+        if found is None:
+            return self.add(collection, {**key, **values})
+        found.update(values)
+        return found
 
     def remove(self, collection: str, doomed: list[Document]) -> None:
-        ids = {plain(row["_id"]) for row in doomed}
-        self._rows[collection] = [row for row in self._rows[collection] if plain(row["_id"]) not in ids]
+        for row in doomed:
+            number = str(plain(row["_id"]))
+            del self._rows[collection][number]
+            if collection in INDEXED:
+                del self._indexed[collection, plain(row[INDEXED[collection]])][number]
+
+    def _found(self, collection: str, wanted: Mapping[str, object]) -> Iterator[Document]:
+        index = INDEXED.get(collection)
+        known = self._rows[collection]
+        if index is not None and index in wanted:
+            known = self._indexed.get((collection, wanted[index]), {})
+        return (row for row in known.values() if _has(row, wanted))
 
     def query(self, collection: str, values: Mapping[str, list[str]]) -> Page:
         """Answer a query string; ValueError if skip or limit is no number."""
-        rows = [row for row in self._rows[collection] if _matches(row, values, FILTERS[collection])]
+        rows = [row for row in self._rows[collection].values() if _matches(row, values, FILTERS[collection])]
         order = -1 if values.get("sort_order", ["-1"])[-1] != "1" else 1
         for name in reversed(values.get("sort", [])):
             rows.sort(key=lambda row: (row.get(name) is not None, plain(row.get(name))), reverse=order < 0)
@@ -101,7 +128,7 @@ class Collections:
 
     def count(self, collection: str, values: Mapping[str, list[str]]) -> int:
         """As /count answers: with its own list of filters."""
-        return sum(_matches(row, values, COUNT_FILTERS) for row in self._rows[collection])
+        return sum(_matches(row, values, COUNT_FILTERS) for row in self._rows[collection].values())
 
 
 def _has(row: Document, wanted: Mapping[str, object]) -> bool:

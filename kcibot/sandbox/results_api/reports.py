@@ -1,4 +1,4 @@
-"""Report mails: scheduled by /send, due after their delay, told by /report. The mails themselves are not made here."""
+"""Report mails: scheduled by /send, due after their delay, told by /report and handed to whoever delivers them."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from kcibot.core.ports import Revision
 from kcibot.sandbox.results_api.documents import Collections, Document, date
+from kcibot.sandbox.results_api.report_subjects import subject
 
 MAX_DELAY_SECONDS = 18000
 DEFAULT_DELAY_SECONDS = 3600
@@ -16,6 +17,14 @@ DUPLICATE_SECONDS = 86400
 _MANDATORY = ("job", "git_branch", "kernel")
 _TYPES = ("build", "boot", "test", "bisect")
 _IDENTITY = (*_MANDATORY, "send_to", "send_cc", "send_bcc", "in_reply_to", "subject", "format")
+
+
+Mailed = Callable[[Revision, str, str, datetime], None]
+"""Takes a mail that is sent: the revision, its kind, its subject, and when."""
+
+
+def nobody(_revision: Revision, _kind: str, _subject: str, _at: datetime) -> None:
+    """Keeps no mail."""
 
 
 class BadReport(Exception):
@@ -29,11 +38,12 @@ class Duplicate(Exception):
 class Reports:
     """The schedule. Not for several threads at once."""
 
-    def __init__(self, collections: Collections, now: Callable[[], datetime]) -> None:
+    def __init__(self, collections: Collections, now: Callable[[], datetime], mailed: Mailed = nobody) -> None:
         self._collections = collections
         self._now = now
+        self._mailed = mailed
         self._asked: dict[str, datetime] = {}
-        self._due: list[tuple[datetime, Revision, str]] = []
+        self._due: list[tuple[datetime, Revision, str, str]] = []
 
     def send(self, body: Document) -> str:
         """Schedule a report; what the backend says about it."""
@@ -44,17 +54,31 @@ class Reports:
         if not body.get("send_to") and not body.get(f"{kind}_send_to"):
             raise BadReport(f"No {kind} email reports scheduled to be sent")
         self._refuse_duplicate(body, kind)
-        due = self._now() + timedelta(seconds=_delay(body))
-        self._due.append((due, Revision(body["job"], body["git_branch"], body["kernel"]), kind))
+        revision = Revision(body["job"], body["git_branch"], body["kernel"])
+        due = self.schedule(revision, kind, str(body.get("plan", "")), timedelta(seconds=_delay(body)))
         return f"{kind} email report scheduled to be sent at '{due.isoformat()}' UTC"
 
+    def schedule(self, revision: Revision, kind: str, plan: str, delay: timedelta) -> datetime:
+        """Send it after the delay; when that will be."""
+        due = self._now() + delay
+        self._due.append((due, revision, kind, plan))
+        return due
+
     def deliver(self) -> None:
-        """Turn what has become due into report documents."""
+        """Send what has become due."""
         now = self._now()
-        for due, revision, kind in self._due:
+        for due, revision, kind, plan in self._due:
             if due <= now:
-                self.add(revision, kind, "SENT")
+                self._send(revision, kind, plan, due)
         self._due = [waiting for waiting in self._due if waiting[0] > now]
+
+    def _send(self, revision: Revision, kind: str, plan: str, at: datetime) -> None:
+        """A plan of which there is nothing to say has no mail, and leaves the entry as it was."""
+        text = subject(self._collections, revision, kind, plan)
+        if text:
+            self._mailed(revision, kind, text, at)
+        if text or not plan:
+            self.add(revision, kind, "SENT")
 
     def add(self, revision: Revision, kind: str, status: str, errors: tuple[str, ...] = ()) -> None:
         """One document per revision and type: a later one overwrites it."""

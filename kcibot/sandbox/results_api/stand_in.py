@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 from kcibot.core.ports import Revision
@@ -14,7 +14,7 @@ from kcibot.sandbox.http import Request, Response, StandIn, json_response
 from kcibot.sandbox.results_api import history
 from kcibot.sandbox.results_api.callback import BadCallback, parse_callback
 from kcibot.sandbox.results_api.documents import COUNTED, Collections
-from kcibot.sandbox.results_api.reports import BadReport, Duplicate, Reports
+from kcibot.sandbox.results_api.reports import BadReport, Duplicate, Mailed, Reports, nobody
 from kcibot.sandbox.results_api.results import Results
 
 _ID = r"(?:/(?P<id>[0-9a-f]{24}))?/?"
@@ -57,7 +57,8 @@ class ResultsApiStandIn(StandIn):
 
     `version` is asked at every GET /version. `POST /task/ping` and `GET /task/ping/<id>` are the sandbox's own, the
     real backend has no such thing: the first queues a task, the second tells whether the worker consumed it, as
-    `ping` says. `now` is the time by which reports become due.
+    `ping` says. `now` is the time by which reports become due; then
+    `mailed` gets their mails.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class ResultsApiStandIn(StandIn):
         version: Callable[[], str],
         ping: Callable[[str], bool] = lambda _task: True,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        mailed: Mailed = nobody,
     ) -> None:
         super().__init__()
         self._token = token
@@ -74,7 +76,7 @@ class ResultsApiStandIn(StandIn):
         self._lock = threading.RLock()
         self._collections = Collections(now)
         self._results = Results(self._collections)
-        self._reports = Reports(self._collections, now)
+        self._reports = Reports(self._collections, now, mailed)
         self._pings: list[str] = []
         self._sends = self._callbacks = 0
         self.lab_tokens = {lab: f"{lab}-token" for lab in history.LABS}
@@ -91,26 +93,56 @@ class ResultsApiStandIn(StandIn):
         defconfig: str,
         environment: str,
         status: str,
+        *,
+        warnings: int = 0,
     ) -> None:
         """One built kernel; the same one again replaces its result. A new revision begins with status BUILD."""
         with self._lock:
-            self._results.kernel(Revision(tree, branch, kernel), commit, arch, defconfig, environment, status)
-
-    def revision_done(self, tree: str, branch: str, kernel: str) -> None:
-        """All kernels are built: FAIL if one failed, PASS otherwise; the build report is sent at once."""
-        with self._lock:
             revision = Revision(tree, branch, kernel)
-            self._results.done(revision)
-            self._reports.add(revision, "build", "SENT")
+            self._results.kernel(revision, commit, arch, defconfig, environment, status, warnings=warnings)
+
+    def revision_done(self, tree: str, branch: str, kernel: str, *, report: bool = True) -> None:
+        """All kernels are built: FAIL if one failed, PASS otherwise; the build report, if any, is sent at once."""
+        with self._lock:
+            self._results.done(Revision(tree, branch, kernel))
+        if report:
+            self.schedule_report(tree, branch, kernel, "build")
 
     def post_tests(
-        self, tree: str, branch: str, kernel: str, lab: str, device: str, plan: str, passed: int, failed: int
+        self,
+        tree: str,
+        branch: str,
+        kernel: str,
+        lab: str,
+        device: str,
+        plan: str,
+        passed: int,
+        failed: int,
+        *,
+        cases: Mapping[str, str] | None = None,
     ) -> None:
-        """Results of one plan on one device, replacing older ones; the plan `boot` becomes boots, as in 2019."""
+        """Results of one plan on one device, replacing older ones; the plan `boot` becomes boots, as in 2019.
+
+        `cases` maps the names of cases to PASS, FAIL, SKIP or ERROR and takes the place of the two numbers; a name
+        with dots lies in sub-groups. Without it, cases get names by their number.
+        """
         with self._lock:
             self.lab_tokens.setdefault(lab, f"{lab}-token")
-            statuses = ["PASS"] * passed + ["FAIL"] * failed
-            self._results.plan(Revision(tree, branch, kernel), lab, device, plan, statuses)
+            named = history.cases(["PASS"] * passed + ["FAIL"] * failed) if cases is None else cases
+            self._results.plan(Revision(tree, branch, kernel), lab, device, plan, named)
+
+    def schedule_report(
+        self, tree: str, branch: str, kernel: str, kind: str, plan: str = "", delay: timedelta = timedelta()
+    ) -> None:
+        """What is due is sent when anybody looks; of a test plan nothing is, if it has no regressions then."""
+        with self._lock:
+            self._reports.schedule(Revision(tree, branch, kernel), kind, plan, delay)
+            self._reports.deliver()
+
+    def deliver_reports(self) -> None:
+        """Send what has become due."""
+        with self._lock:
+            self._reports.deliver()
 
     def add_report(
         self,
@@ -241,9 +273,11 @@ class ResultsApiStandIn(StandIn):
         except BadCallback as error:
             return _failure(400, str(error))
         self._callbacks += 1
-        booted = ["PASS" if posted.complete else "FAIL"]
-        statuses = booted if action == "boot" else [status.upper() for status in posted.statuses]
-        self._results.plan(posted.revision, lab, posted.device, "boot" if action == "boot" else posted.plan, statuses)
+        if action == "boot":
+            cases, plan = {"boot": "PASS" if posted.complete else "FAIL"}, "boot"
+        else:
+            cases, plan = dict(posted.cases), posted.plan
+        self._results.plan(posted.revision, lab, posted.device, plan, cases)
         return _answer(202, reason="Request accepted and being processed")
 
     def _ping_state(self, task: str) -> Response:
