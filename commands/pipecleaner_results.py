@@ -1,189 +1,216 @@
-"""Step 9, last part: the results beside those of the last accepted run, and a verdict that people accept or not."""
+"""Step 9, last part: the results beside those of the last accepted run, and a verdict that is proposed to people."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TypeVar
 
-from kcibot.sdk import (
-    Context,
-    Done,
-    KcibotError,
-    Level,
-    Notice,
-    Preview,
-    Revision,
-    Step,
-    Wait,
-    listed,
-)
+from kcibot.sdk import Context, Done, KcibotError, Level, Notice, Picture, Revision, Step, StepKind, StepState, Wait
 from kcibot_commands.notify import Event, forget_once, to_mention
+from kcibot_commands.pipecleaner_attempts import RETRIES, revision_name
+from kcibot_commands.pipecleaner_baseline import HISTORY, Base, chosen
 from kcibot_commands.pipecleaner_configs import PipecleanerSettings
+from kcibot_commands.pipecleaner_mails import mails
+from kcibot_commands.pipecleaner_past import drawn, record
+from kcibot_commands.pipecleaner_renewal import cleaned_of, waits_for
 from kcibot_commands.pipecleaner_run import Cleaned, run_pipe_cleaner
-from kcibot_commands.pipecleaner_snapshot import as_json, boards, from_json, kernels, mails, snapshot_digest
-from kcibot_commands.rules.kernel_releases import series_of
+from kcibot_commands.pipecleaner_snapshot import as_json, boards, from_json, kernels, snapshot_digest
+from kcibot_commands.rules import verdict_reasons
 from kcibot_commands.rules.results import Ended, Results, Row, table
 from kcibot_commands.rules.verdict import Kind, Verdict, judge
+from kcibot_commands.rules.verdict_reasons import Reason
 
-BASELINE = "baseline"
-RETRIES = "pipecleaner-retries"
-HISTORY = "pipecleaner-history"
 RESULTS_API = "results API"
 TRIES = 4
 LONGEST = 120
+LINE = 300
+MOST = {verdict_reasons.Level.FAIL: 8, verdict_reasons.Level.UNKNOWN: 5}
+"""So many reasons of one case are shown, and FEW of the lighter ones; the record has all."""
+FEW = 3
 SOON = timedelta(seconds=30)
 LEVELS = {Kind.PASS: Level.SUCCESS, Kind.FAIL: Level.ALERT}
+SAID = {Kind.NONE: "no verdict"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """The snapshot that was judged, named by its digest, and what is proposed and why."""
+    """The snapshot that was judged, named by its digest, what it was compared with, and what is proposed and why.
+
+    `stored` is the snapshot as it is kept: a pipe cleaner has tens of thousands of test cases.
+    """
 
     revision: str
     url: str
-    snapshot: Results
+    stored: Mapping[str, object]
     digest: str
     baseline: str
+    why: str
     rows: tuple[Row, ...]
     verdict: Verdict
 
-
-# ---- the snapshot and its baseline -----------------------------------------------------------------------------
-
-
-def taken(context: Context, cleaned: Cleaned) -> Results:
-    """Everything that the results API says of that revision now. Raises what the API raises."""
-    api, revision = context.ports.results, cleaned.revision
-    failed_before = context.recall(RETRIES).get(revision_name(revision))
-    counts = failed_before if isinstance(failed_before, dict) else {}
-    return Results(
-        kernel=cleaned.kernel,
-        series=cleaned.series,
-        ended=cleaned.ended,
-        kernels=kernels(api.kernels(revision), {str(key): int(count) for key, count in counts.items()}),
-        tests=boards(api.tests(revision)),
-        mails=mails(api.reports(revision)),
-    )
+    @property
+    def snapshot(self) -> Results:
+        return from_json(self.stored) or Results("", "", Ended.STOPPED, unreachable=(RESULTS_API,))
 
 
-def revision_name(revision: Revision) -> str:
-    return f"{revision.tree}/{revision.branch} {revision.kernel}"
+# ---- the snapshot ----------------------------------------------------------------------------------------------
 
 
-def baseline(context: Context, cleaned: Cleaned) -> Results | None:
-    """The last accepted run of the same series, else of any, else the configured earlier one; None if there is none.
+@dataclass
+class _Looking:
+    """Looks that may fail: what they brought, and of whom nothing could be seen."""
 
-    Raises what the API raises.
+    unseen: dict[str, str] = field(default_factory=dict)
+
+    def see(self, source: str, look: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
+        try:
+            return look()
+        except KcibotError as error:
+            self.unseen.setdefault(source, str(error))
+            return ()
+
+
+def taken(context: Context, cleaned: Cleaned) -> tuple[Results, str]:
+    """Everything that can be seen of that revision now, and why the rest cannot, in the words of the first error.
+
+    What does not answer is named in the snapshot, which then is never a pass.
     """
-    accepted = context.recall(BASELINE)
-    newest = sorted(accepted, key=lambda series: (series == cleaned.series, _at(accepted[series])))
-    for series in reversed(newest):
-        value = accepted[series]
-        found = from_json(value.get("results")) if isinstance(value, dict) else None
-        if found and found.kernel != cleaned.kernel:
-            return found
-    return _configured(context, cleaned)
+    api, revision, looking = context.ports.results, cleaned.revision, _Looking()
+    counts = _failed_before(context, revision)
+    built = looking.see(RESULTS_API, lambda: kernels(api.kernels(revision), counts))
+    tests = looking.see(RESULTS_API, lambda: boards(api.tests(revision)))
+    ended = cleaned.builds_ended or context.clock.now()
+    sent = looking.see(RESULTS_API, lambda: mails(context, revision, ended))
+    unreachable = tuple(dict.fromkeys((*cleaned.unreachable, *looking.unseen)))
+    results = Results(cleaned.kernel, cleaned.series, cleaned.ended, built, tests, sent, unreachable)
+    return results, next(iter(looking.unseen.values()), "")
 
 
-def _at(value: object) -> str:
-    return str(value.get("at", "")) if isinstance(value, dict) else ""
-
-
-def _configured(context: Context, cleaned: Cleaned) -> Results | None:
-    settings, api = context.settings(PipecleanerSettings), context.ports.results
-    if not settings.previous or settings.previous == cleaned.kernel:
-        return None
-    revision = Revision(cleaned.tree, cleaned.branch, settings.previous)
-    built = kernels(api.kernels(revision), {})
-    if not built:
-        return None
-    # A tag such as kernelci-20190510 names no series: then it is taken to be of the configured one.
-    series = series_of(settings.previous) or settings.series
-    return Results(settings.previous, series, Ended.COMPLETE, built, boards(api.tests(revision)))
+def _failed_before(context: Context, revision: Revision) -> Mapping[str, int]:
+    counts = context.recall(RETRIES).get(revision_name(revision))
+    return {str(key): int(count) for key, count in counts.items()} if isinstance(counts, dict) else {}
 
 
 # ---- the step --------------------------------------------------------------------------------------------------
 
 
 def compare(context: Context) -> Done[Compared] | Wait:
-    """Take the snapshot once, and judge it. If the results API does not answer the verdict is unknown, never a pass."""
-    cleaned = context.result(run_pipe_cleaner)
+    """Take the snapshot once, and judge it. If something does not answer the verdict is unknown, never a pass."""
+    cleaned = cleaned_of(context)
+    if again := waits_for(context):
+        return Wait(context.clock.now() + context.settings(PipecleanerSettings).look, again)
     tries = context.memory if isinstance(context.memory, int) else 0
-    try:
-        compared = judged(context, cleaned, taken(context, cleaned), baseline(context, cleaned))
-    except KcibotError as error:
-        if tries + 1 < TRIES:
-            return Wait(context.clock.now() + SOON, f"{error} I ask again.", tries + 1)
-        compared = judged(context, cleaned, unseen(cleaned), None)
-    _record(context, cleaned, compared)
-    context.say("verdict", notice(compared, mentions=to_mention(context, Event.PIPECLEANER)))
+    compared, trouble = comparison(context, cleaned)
+    if trouble and tries + 1 < TRIES:
+        return Wait(context.clock.now() + SOON, f"{trouble} I ask again.", tries + 1)
+    record(context, cleaned, compared.snapshot, compared.verdict, compared.digest, compared.baseline)
+    picture = drawn(context.recall(HISTORY), cleaned.kernels_curve, cleaned.tests_curve, compared.baseline)
+    told = notice(compared, to_mention(context, Event.PIPECLEANER), picture)
+    context.say("verdict", replace(told, lines=(*told.lines, *_asked_next(context))))
     forget_once(context, Event.PIPECLEANER)
     return Done(summary(compared), compared)
 
 
-def unseen(cleaned: Cleaned) -> Results:
-    """The snapshot of a run whose results cannot be seen."""
-    return Results(cleaned.kernel, cleaned.series, cleaned.ended, unreachable=(RESULTS_API,))
+def _asked_next(context: Context) -> tuple[str, ...]:
+    """That people are awaited: those who want to hear of that are mentioned with the verdict."""
+    gates = [step for step in context.run.steps if step.kind is StepKind.GATE and step.state is StepState.PENDING]
+    return tuple(f"People are asked now: “{step.title}”." for step in gates[:1])
 
 
-def judged(context: Context, cleaned: Cleaned, results: Results, base: Results | None) -> Compared:
-    verdict = judge(results, base, context.settings(PipecleanerSettings).thresholds)
-    if results.unreachable and verdict.kind is Kind.NONE:
-        verdict = Verdict(Kind.UNKNOWN, verdict.reasons)
+def comparison(context: Context, cleaned: Cleaned) -> tuple[Compared, str]:
+    """The results as they are now beside those of the baseline, and why something could not be seen, if so."""
+    results, trouble = taken(context, cleaned)
+    base: Base | None = None
+    try:
+        base = chosen(context, cleaned.revision, cleaned.series)
+    except KcibotError as error:
+        # Nobody knows whether there is something to compare with: that is not the same as that there is nothing.
+        trouble = trouble or str(error)
+        results = replace(results, unreachable=tuple(dict.fromkeys((*results.unreachable, RESULTS_API))))
+    return judged(context, cleaned, results, base), trouble
+
+
+def judged(context: Context, cleaned: Cleaned, results: Results, base: Base | None) -> Compared:
+    before = base.results if base else None
     return Compared(
         revision=revision_name(cleaned.revision),
         url=cleaned.url,
-        snapshot=results,
+        stored=as_json(results),
         digest=snapshot_digest(results),
-        baseline=base.kernel if base else "",
-        rows=table(results, base),
-        verdict=verdict,
+        baseline=before.kernel if before else "",
+        why=base.why if base else "",
+        rows=table(results, before),
+        verdict=judge(results, before, context.settings(PipecleanerSettings).thresholds),
     )
 
 
-def _record(context: Context, cleaned: Cleaned, compared: Compared) -> None:
-    """What `!pipecleaner history` lists, since Jenkins and the labs forget."""
-    row = {
-        "at": context.clock.now().isoformat(),
-        "revision": compared.revision,
-        "verdict": compared.verdict.kind.value,
-        "built": cleaned.kernels,
-        "failed": len(cleaned.failed),
-        "accepted": False,
-    }
-    context.remember(HISTORY, str(context.run.id), row)
+# ---- in words --------------------------------------------------------------------------------------------------
 
 
 def summary(compared: Compared) -> str:
     """The verdict with its weightiest reason, in a line."""
     kind, reasons = compared.verdict.kind, compared.verdict.reasons
-    why = f": {_short(reasons[0].text)}" if reasons and kind is not Kind.PASS else ""
-    said = "no verdict" if kind is Kind.NONE else kind.value
-    return f"{said}{why}"
+    why = f": {short(reasons[0].text, LONGEST)}" if reasons and kind is not Kind.PASS else ""
+    return f"{SAID.get(kind, kind.value)}{why}"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3].rstrip()}..."
+def short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3].rstrip()}..."
 
 
 def shown(compared: Compared) -> tuple[str, ...]:
-    """The table, what was before beside what is now, and all reasons."""
-    versus = f"beside {compared.baseline}" if compared.baseline else "with nothing to compare"
-    rows = [f"  {row.label}: {row.current} (was {row.baseline})" for row in compared.rows]
-    reasons = [f"  {reason.level.value}: {reason.text}" for reason in compared.verdict.reasons]
+    """The table, what was before beside what is now, and the reasons, few enough for a chat."""
+    why = f" ({compared.why})" if compared.why else ""
+    versus = f"beside {compared.baseline}{why}" if compared.baseline else "with nothing to compare"
+    reasons = _reasons(compared.verdict.reasons)
     head = "Reasons:" if reasons else "No remarks."
-    return (f"{compared.revision}, {versus}", *rows, head, *reasons, *_once_more(compared), compared.url)
+    return (f"{compared.revision}, {versus}", *_table(compared), head, *reasons, *_once_more(compared), compared.url)
+
+
+def _table(compared: Compared) -> tuple[str, ...]:
+    """A line for each total and for each part that differs; parts that do not are one line for all."""
+    lines: list[str] = []
+    alike: dict[str, list[str]] = {}
+    for row in compared.rows:
+        what, _, part = row.label.partition(", ")
+        if part and (row.current == row.baseline or not compared.baseline):
+            alike.setdefault(what, []).append(f"{part} {row.current.removesuffix(' passed')}")
+        else:
+            lines.append(f"  {row.label}: {row.current} (was {row.baseline})")
+    as_before = " as before" if compared.baseline else ""
+    lines += [short(f"  {what}{as_before}: {', '.join(parts)}", 2 * LINE) for what, parts in alike.items()]
+    return tuple(lines)
+
+
+def _reasons(reasons: Iterable[Reason]) -> tuple[str, ...]:
+    """By weight, of each case a few, and how many more there are."""
+    cases: dict[tuple[verdict_reasons.Level, str], list[str]] = {}
+    for reason in reasons:
+        cases.setdefault((reason.level, reason.rule), []).append(f"  {reason.level.value}: {short(reason.text, LINE)}")
+    lines: list[str] = []
+    for (level, rule), texts in cases.items():
+        most = MOST.get(level, FEW)
+        lines += texts[:most]
+        lines += [f"  {level.value}: and {len(texts) - most} more ({rule})"] if len(texts) > most else []
+    return tuple(lines)
 
 
 def _once_more(compared: Compared) -> tuple[str, ...]:
-    """One failure may be chance: how to find out, if there are such."""
-    if not any(reason.rule == "retry" for reason in compared.verdict.reasons):
-        return ()
-    return ("!pipecleaner retry failed builds them once more, !pipecleaner compare then judges anew.",)
+    """What would tell more, if something would."""
+    rules = {reason.rule for reason in compared.verdict.reasons}
+    if "unreachable" in rules:
+        return ("!pipecleaner compare looks again and judges anew.",)
+    if "retry" in rules:
+        return ("!pipecleaner retry failed builds them once more; then it is judged anew.",)
+    return ()
 
 
-def notice(compared: Compared, mentions: tuple[str, ...] = ()) -> Notice:
+def notice(compared: Compared, mentions: tuple[str, ...] = (), picture: Picture | None = None) -> Notice:
     level = LEVELS.get(compared.verdict.kind, Level.WARNING)
-    return Notice(f"Pipe cleaner: {summary(compared)}", level, shown(compared), mentions=mentions)
+    title = f"Pipe cleaner: {summary(compared)}"
+    return Notice(title, level, shown(compared), mentions=mentions, picture=picture)
 
 
 compare_results = Step(
@@ -192,77 +219,5 @@ compare_results = Step(
     compare,
     Compared,
     after=(run_pipe_cleaner,),
-    limit=timedelta(hours=2),
+    limit=timedelta(hours=24),
 )
-
-
-# ---- accepting -------------------------------------------------------------------------------------------------
-
-
-def about_results(context: Context) -> Preview:
-    """What the gate `accept` is about: the immutable snapshot and the proposed verdict, or that there is none."""
-    if not context.has_result(compare_results):
-        return Preview(
-            {"snapshot": "", "verdict": ""}, ("No pipe cleaner was judged in this run.", *_why_none(context))
-        )
-    compared = context.result(compare_results)
-    facts = {"snapshot": compared.digest, "verdict": compared.verdict.kind.value}
-    return Preview(facts, (f"Proposed: {summary(compared)}", *shown(compared)))
-
-
-def _why_none(context: Context) -> tuple[str, ...]:
-    ids = (run_pipe_cleaner.id, compare_results.id)
-    return tuple(f"{step.title}: {step.text}" for step in context.run.steps if step.id in ids and step.text)
-
-
-def accepted(context: Context) -> str:
-    """Make the judged run the baseline of its series; what was done, in words. To be called once people accepted it."""
-    if not context.has_result(compare_results):
-        return "no results to keep"
-    compared = context.result(compare_results)
-    results = compared.snapshot
-    _mark_accepted(context)
-    if results.unreachable or not results.kernels:
-        return f"{results.kernel} is accepted, but without results it is no baseline"
-    value = {"at": context.clock.now().isoformat(), "run": context.run.id, "results": as_json(results)}
-    context.remember(BASELINE, results.series, value)
-    return f"{results.kernel} is the baseline of {results.series or 'its series'}"
-
-
-def _mark_accepted(context: Context) -> None:
-    row = context.recall(HISTORY).get(str(context.run.id))
-    if isinstance(row, dict):
-        context.remember(HISTORY, str(context.run.id), {**row, "accepted": True})
-
-
-def accept(context: Context) -> Done[None]:
-    return Done(accepted(context), None)
-
-
-def accept_preview(context: Context) -> Preview:
-    """The snapshot again: an approval of an older one is void when there is a newer one by now."""
-    return Preview(about_results(context).facts)
-
-
-accept_results = Step(
-    "accept-results",
-    "Results accepted",
-    accept,
-    type(None),
-    preview=accept_preview,
-    after=(compare_results,),
-    limit=timedelta(hours=1),
-)
-
-
-def history_rows(recalled: Mapping[str, object], most: int) -> tuple[str, ...]:
-    """A line per pipe cleaner, newest first."""
-    rows = [row for row in recalled.values() if isinstance(row, dict)]
-    rows.sort(key=lambda row: str(row.get("at", "")), reverse=True)
-    return tuple(_history_row(row) for row in rows[:most])
-
-
-def _history_row(row: Mapping[str, object]) -> str:
-    marks = [str(row.get("verdict", "")), *(["accepted"] if row.get("accepted") else [])]
-    when = str(row.get("at", ""))[:16].replace("T", " ")
-    return f"{when} UTC {row.get('revision')}: {row.get('built')} kernels, {row.get('failed')} failed; {listed(marks)}"

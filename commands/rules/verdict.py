@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kcibot_commands.rules.results import Ended, Mail, MailState, Results, Status, case_counts
-from kcibot_commands.rules.verdict_kernels import kernel_reasons, suspected_groups
+from kcibot_commands.rules.verdict_kernels import kernel_reasons, suspected_groups, unrelated_reasons
 from kcibot_commands.rules.verdict_reasons import Level, Reason, Thresholds, exceeds
 from kcibot_commands.rules.verdict_tests import lab_reasons
 
-_REQUIRED_MAILS = frozenset({"build", "boot"})
+_BUILD, _BOOT = "build", "boot"
+_REQUIRED_MAILS = frozenset({_BUILD, _BOOT})
 _PERCENT = 100
+_UNREACHABLE, _REPORTS = "unreachable", "reports"
 
 
 class Kind(StrEnum):
@@ -43,18 +45,29 @@ _DEFAULTS = Thresholds()
 
 
 def judge(current: Results, baseline: Results | None, thresholds: Thresholds = _DEFAULTS) -> Verdict:
-    """Compare a run with its baseline: the last accepted pipe cleaner, or the nearest run of the same series."""
-    always = (*_unseen(current), *_mail_reasons(current.mails))
-    if baseline is None:
+    """Compare a run with its baseline: the last accepted pipe cleaner, or the nearest run of the same series.
+
+    What was not seen never makes a verdict better: a source that did not answer, a run that was not complete, a kernel
+    without a result and a report mail that nobody looked for are all unknown. Without a baseline there is no verdict,
+    but what is plainly bad is told all the same.
+    """
+    always = (*_unseen(current), *_mail_reasons(current, baseline))
+    if baseline is None or not baseline.kernels:
         text = "there is nothing to compare with: the table is shown, and people decide"
-        return Verdict(Kind.NONE, (Reason(Level.NOTE, "no baseline", text), *always))
-    if current.series != baseline.series:
-        found = (*always, *suspected_groups(current, None, thresholds).reasons, *_rates(current, baseline, thresholds))
+        alone = (Reason(Level.NOTE, "no baseline", text), *_incomparable(current, thresholds))
+        reasons = _ordered((*always, *alone))
+        return Verdict(Kind.UNKNOWN if current.unreachable or not current.kernels else Kind.NONE, reasons)
+    if not current.series or current.series != baseline.series:
+        found = (*_incomparable(current, thresholds), *_rates(current, baseline, thresholds))
     else:
-        compared = (*kernel_reasons(current, baseline, thresholds), *lab_reasons(current, baseline, thresholds))
-        found = (*always, *compared)
-    ordered = tuple(sorted(found, key=lambda reason: list(Level).index(reason.level)))
-    return Verdict(_kind(current, ordered), ordered)
+        found = (*kernel_reasons(current, baseline, thresholds), *lab_reasons(current, baseline, thresholds))
+    reasons = _ordered((*always, *found))
+    return Verdict(_kind(current, reasons), reasons)
+
+
+def _ordered(found: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The weightiest first; what could not be reached before all, since the rest is to be read with it in mind."""
+    return tuple(sorted(found, key=lambda reason: (reason.rule != _UNREACHABLE, reason.level.weight)))
 
 
 def _kind(current: Results, reasons: Iterable[Reason]) -> Kind:
@@ -68,40 +81,64 @@ def _kind(current: Results, reasons: Iterable[Reason]) -> Kind:
     return Kind.PASS
 
 
+_NOT_COMPLETE = {
+    Ended.RUNNING: ("running", "the run has not ended"),
+    Ended.STOPPED: ("stopped", "the run was stopped or cut off before its end: what would have come is not known"),
+    Ended.TIME_LIMIT: ("time limit", "the run was not through at its time limit: what came later is not counted"),
+}
+
+
 def _unseen(current: Results) -> tuple[Reason, ...]:
     found = [
-        Reason(Level.UNKNOWN, "unreachable", f"{source} did not answer at the end") for source in current.unreachable
+        Reason(Level.UNKNOWN, _UNREACHABLE, f"{source} did not answer at the end") for source in current.unreachable
     ]
-    if current.ended is Ended.RUNNING:
-        found.append(Reason(Level.UNKNOWN, "running", "the run has not ended"))
+    if current.ended in _NOT_COMPLETE:
+        found.append(Reason(Level.UNKNOWN, *_NOT_COMPLETE[current.ended]))
     if not current.kernels:
         found.append(Reason(Level.UNKNOWN, "nothing seen", "not one kernel was seen"))
     return tuple(found)
 
 
-def _mail_reasons(mails: Iterable[Mail]) -> tuple[Reason, ...]:
+def _mail_reasons(current: Results, baseline: Results | None) -> tuple[Reason, ...]:
     """The build mail (and the boot mail of 2019) must come; a test plan without regressions sends none."""
-    found = []
-    for mail in mails:
-        name = f"{mail.kind} mail" + (f" of {mail.plan}" if mail.plan else "")
-        required = mail.kind in _REQUIRED_MAILS
-        if mail.state is MailState.ERROR:
-            found.append(Reason(Level.FAIL if required else Level.WARN, "reports", f"reports: the {name} was not sent"))
-        elif mail.state is MailState.MISSING and required:
-            found.append(Reason(Level.FAIL, "reports", f"reports: the {name} is missing after its delay"))
-        elif mail.state is MailState.MISSING:
-            found.append(Reason(Level.NOTE, "reports", f"no {name} came: without regressions none is sent"))
-        elif mail.state is MailState.WAITING:
-            level = Level.UNKNOWN if required else Level.NOTE
-            found.append(Reason(level, "reports", f"the {name} is not due yet"))
-    return tuple(found)
+    looked_for = {mail.kind for mail in current.mails}
+    expected = {_BUILD} | ({mail.kind for mail in baseline.mails} & _REQUIRED_MAILS if baseline else set())
+    unseen = [Mail(kind, MailState.UNKNOWN) for kind in sorted(expected - looked_for)]
+    found = (_mail_reason(mail) for mail in (*current.mails, *unseen))
+    return tuple(reason for reason in found if reason is not None)
 
 
-# ---- another series --------------------------------------------------------------------------------------------
+def _mail_reason(mail: Mail) -> Reason | None:
+    required = mail.kind in _REQUIRED_MAILS
+    name, why = f"{mail.kind} mail{f' of {mail.plan}' if mail.plan else ''}", f" ({mail.note})" if mail.note else ""
+    unsure = Level.UNKNOWN if required else Level.NOTE
+    match mail.state:
+        case MailState.SEEN:
+            return None
+        case MailState.ERROR:
+            return Reason(Level.FAIL if required else Level.WARN, _REPORTS, f"reports: the {name} was not sent{why}")
+        case MailState.MISSING if required:
+            return Reason(Level.FAIL, _REPORTS, f"reports: the {name} is missing after its delay{why}")
+        case MailState.MISSING:
+            return Reason(Level.NOTE, _REPORTS, f"no {name} came: without regressions none is sent{why}")
+        case MailState.WAITING:
+            return Reason(unsure, _REPORTS, f"the {name} is not due yet{why}")
+        case MailState.UNKNOWN:
+            return Reason(unsure, _REPORTS, f"nobody could see whether the {name} came{why}")
+
+
+# ---- another series, or none -----------------------------------------------------------------------------------
+
+
+def _incomparable(current: Results, thresholds: Thresholds) -> tuple[Reason, ...]:
+    """What is plainly bad whatever was before, and what people have to judge by themselves."""
+    suspects = suspected_groups(current, None, thresholds)
+    return (*suspects.reasons, *unrelated_reasons(current, suspects.covered))
 
 
 def _rates(current: Results, baseline: Results, thresholds: Thresholds) -> tuple[Reason, ...]:
-    said = f"the baseline {baseline.kernel} is of another series: only rates are compared"
+    series = "is of another series" if current.series and baseline.series else "may be of another series"
+    said = f"the baseline {baseline.kernel} {series}: only rates are compared"
     kernels = _rate_drop("kernels", _kernel_rate(current), _kernel_rate(baseline), thresholds)
     tests = _rate_drop("tests", _test_rate(current), _test_rate(baseline), thresholds)
     return (Reason(Level.NOTE, "other series", said), *_fewer(current, baseline, thresholds), *kernels, *tests)
@@ -117,8 +154,9 @@ def _fewer(current: Results, baseline: Results, thresholds: Thresholds) -> tuple
 def _rate_drop(what: str, now: float | None, then: float | None, thresholds: Thresholds) -> tuple[Reason, ...]:
     if then is None or (now is not None and not exceeds(then - now, thresholds.rate_points)):
         return ()
-    seen = "none were seen" if now is None else f"{now:.1f} % pass"
-    return (Reason(Level.WARN, "rate", f"{what}: {seen}, in the baseline {then:.1f} %"),)
+    if now is None:
+        return (Reason(Level.UNKNOWN, f"no {what}", f"{what}: none were seen, in the baseline {then:.1f} % pass"),)
+    return (Reason(Level.WARN, "rate", f"{what}: {now:.1f} % pass, in the baseline {then:.1f} %"),)
 
 
 def _kernel_rate(results: Results) -> float | None:

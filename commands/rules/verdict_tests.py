@@ -1,81 +1,47 @@
-"""The part of the verdict that is about labs and tests: who reported, and what passed before and fails now."""
+"""The part of the verdict that is about labs and boards: who reported, and how many of all tests pass."""
 
-from collections.abc import Iterable, Mapping
-
-from kcibot_commands.rules.results import BoardResult, Results, case_counts
+from kcibot_commands.rules.results import Ended, Results, case_counts
+from kcibot_commands.rules.verdict_cases import case_reasons
 from kcibot_commands.rules.verdict_reasons import Level, Reason, Thresholds, exceeds, listed
 
 _PERCENT = 100
-Board = tuple[str, str]
-"""Lab and device type."""
 
 
 def lab_reasons(current: Results, baseline: Results, thresholds: Thresholds) -> tuple[Reason, ...]:
     """Every case of the table that speaks of labs and tests, against a baseline of the same series."""
-    return (
-        *_labs(current, baseline, thresholds),
-        *_devices(current, baseline),
-        *_failing_tests(current, baseline, thresholds),
-        *_rate(current, baseline, thresholds),
-    )
+    if current.unreachable and not current.tests:
+        return ()  # that nothing was seen is said, and none of it is the labs' doing
+    single = (*_devices(current, baseline), *case_reasons(current, baseline, thresholds)) if current.labs() else ()
+    return (*_labs(current, baseline, thresholds), *single, *_rate(current, baseline, thresholds))
 
 
 def _labs(current: Results, baseline: Results, thresholds: Thresholds) -> tuple[Reason, ...]:
     expected = baseline.labs()
     missing = sorted(expected - current.labs())
+    if missing and (current.ended is Ended.RUNNING or current.unreachable):
+        return (Reason(Level.UNKNOWN, "labs", f"nothing was seen from {listed(missing)} so far"),)
     if exceeds(len(missing), len(expected) * thresholds.labs_missing):
-        text = f"{len(missing)} of {len(expected)} labs sent no results: {listed(missing)}"
+        text = f"labs: {len(missing)} of {len(expected)} labs sent no results: {listed(missing)}"
         return (Reason(Level.FAIL, "labs", text),)
     return tuple(Reason(Level.WARN, "lab missing", f"lab missing: {lab} sent no results") for lab in missing)
 
 
 def _devices(current: Results, baseline: Results) -> tuple[Reason, ...]:
-    present, labs = {_board(test) for test in current.tests}, current.labs()
-    missing = sorted({_board(test) for test in baseline.tests} - present)
-    return tuple(
-        Reason(Level.NOTE, "device", f"{device} in {lab} sent no results") for lab, device in missing if lab in labs
+    """Boards that sent nothing. A type that is gone from every lab that had it, and several had, is no accident."""
+    present, labs = {test.board for test in current.tests if test.there}, current.labs()
+    expected = sorted({test.board for test in baseline.tests if test.there})
+    where = {device: [board for board in expected if board[1] == device] for _lab, device in expected}
+    everywhere = [device for device, boards in where.items() if len(boards) > 1 and present.isdisjoint(boards)]
+    gone = [board for board in expected if board not in present and board[0] in labs and board[1] not in everywhere]
+    return (
+        *(_everywhere(device, [lab for lab, _device in where[device]]) for device in everywhere),
+        *(Reason(Level.NOTE, "device", f"{device} in {lab} sent no results") for lab, device in gone),
     )
 
 
-def _board(test: BoardResult) -> Board:
-    return (test.lab, test.device)
-
-
-def _failing_tests(current: Results, baseline: Results, thresholds: Thresholds) -> tuple[Reason, ...]:
-    """Tests that passed on a board before and fail there now; failures that were there before are known."""
-    now, found = _by_test(current.tests), []
-    for name, boards in sorted(_by_test(baseline.tests).items()):
-        passed_on = {board for board, good in boards.items() if good}
-        seen = now.get(name, {})
-        reported = sorted(board for board in passed_on if board in seen)
-        failing = [board for board in reported if not seen[board]]
-        if failing:
-            whole = len(failing) == len(reported) >= thresholds.boards
-            found.append(_regression(name, failing) if whole else _partly(name, failing, reported))
-    return tuple(found)
-
-
-def _by_test(tests: Iterable[BoardResult]) -> Mapping[str, Mapping[Board, bool]]:
-    """Test -> board -> whether it passed; several results of one board count together."""
-    found: dict[str, dict[Board, bool]] = {}
-    for test in tests:
-        boards = found.setdefault(test.test, {})
-        boards[_board(test)] = boards.get(_board(test), True) and test.good
-    return found
-
-
-def _regression(name: str, failing: list[Board]) -> Reason:
-    text = f"test regression: {name} fails on all boards on which it passed: {_named(failing)}"
-    return Reason(Level.FAIL, "test regression", text)
-
-
-def _partly(name: str, failing: list[Board], reported: list[Board]) -> Reason:
-    text = f"{name} fails on {len(failing)} of {len(reported)} boards on which it passed: {_named(failing)}"
-    return Reason(Level.WARN, "test fails", text)
-
-
-def _named(boards: list[Board]) -> str:
-    return listed([f"{device} in {lab}" for lab, device in boards])
+def _everywhere(device: str, labs: list[str]) -> Reason:
+    text = f"device missing: {device} sent no results from any lab that had it ({listed(labs)})"
+    return Reason(Level.WARN, "device missing", text)
 
 
 def _rate(current: Results, baseline: Results, thresholds: Thresholds) -> tuple[Reason, ...]:

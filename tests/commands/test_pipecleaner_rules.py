@@ -1,16 +1,15 @@
-"""The pipe cleaner's snapshot and what is said of a run, as values."""
+"""The pipe cleaner's snapshot: what is made of the results API's answers, and how it is kept."""
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kcibot.core import ports
-from kcibot.core.ports import Build, BuildRef, BuildResult, KernelResult, RevisionStatus
-from kcibot_commands.pipecleaner_follow import Following, Seen, failed, progress
-from kcibot_commands.pipecleaner_results import history_rows
-from kcibot_commands.pipecleaner_snapshot import as_json, boards, from_json, kernels, mails, snapshot_digest
+from kcibot.core.ports import KernelResult
+from kcibot_commands.pipecleaner_snapshot import as_json, boards, from_json, kernels, snapshot_digest
 from kcibot_commands.rules.results import (
     BoardResult,
     Ended,
@@ -29,37 +28,85 @@ KERNELS = st.builds(
     st.lists(st.sampled_from(Status), max_size=3).map(tuple),
     st.integers(0, 99),
 )
-BOARDS = st.builds(BoardResult, WORDS, WORDS, WORDS, st.integers(0, 99), st.integers(0, 99))
-MAILS = st.builds(Mail, WORDS, st.sampled_from(MailState), WORDS)
+
+
+@st.composite
+def board_results(draw: st.DrawFn) -> BoardResult:
+    cases = draw(st.lists(st.sampled_from("abcdef"), unique=True))
+    passed = draw(st.integers(0, len(cases)))
+    names = (tuple(sorted(cases[:passed])), tuple(sorted(cases[passed:])))
+    return BoardResult(
+        draw(WORDS), draw(WORDS), draw(WORDS), draw(st.integers(0, 99)), draw(st.integers(0, 99)), *names
+    )
+
+
+TIMES = st.one_of(st.none(), st.datetimes(timezones=st.just(UTC)))
+MAILS = st.builds(Mail, WORDS, st.sampled_from(MailState), WORDS, TIMES, WORDS)
 RESULTS = st.builds(
     Results,
     WORDS,
     WORDS,
     st.sampled_from(Ended),
     st.lists(KERNELS, max_size=4).map(tuple),
-    st.lists(BOARDS, max_size=4).map(tuple),
+    st.lists(board_results(), max_size=4).map(tuple),
     st.lists(MAILS, max_size=2).map(tuple),
     st.lists(WORDS, max_size=2).map(tuple),
 )
 
 
 @given(RESULTS)
-def test_a_baseline_is_read_back_as_it_was_kept(results: Results) -> None:
-    assert from_json(as_json(results)) == results
+def test_a_snapshot_is_read_back_as_it_was_kept(results: Results) -> None:
+    assert from_json(json.loads(json.dumps(as_json(results)))) == results
+
+
+SMALL = Results("v5.10.80", "5.10", Ended.COMPLETE, (Kernel(KernelKey("arm", "defconfig", "gcc-8"), (Status.PASS,)),))
 
 
 def test_what_is_no_snapshot_is_none() -> None:
     assert from_json(None) is None
     assert from_json({"kernel": "v5.10"}) is None
     assert from_json({**as_json(SMALL), "tests": [[1]]}) is None
+    assert from_json({**as_json(SMALL), "tests": [["lab", "board", "igt", 1, 0, 7, []]]}) is None
 
 
-SMALL = Results("v5.10.80", "5.10", Ended.COMPLETE, (Kernel(KernelKey("arm", "defconfig", "gcc-8"), (Status.PASS,)),))
+def test_a_snapshot_of_before_cases_had_names_is_read() -> None:
+    old = as_json(replace(SMALL, tests=(BoardResult("lab", "board", "igt", 3, 1),)))
+    del old["cases"], old["sets"]
+    old["mails"] = [["build", "seen", ""]]
+    found = from_json(old)
+    assert found
+    assert found.tests == (BoardResult("lab", "board", "igt", 3, 1),)
+    assert found.mails == (Mail("build", MailState.SEEN),)
 
 
 def test_the_digest_names_the_snapshot() -> None:
     assert snapshot_digest(SMALL) == snapshot_digest(replace(SMALL))
     assert snapshot_digest(SMALL) != snapshot_digest(replace(SMALL, ended=Ended.STOPPED))
+    passed, failed = (BoardResult("l", "d", "igt", 1, 1, (a,), (b,)) for a, b in (("x", "y"), ("y", "x")))
+    assert snapshot_digest(replace(SMALL, tests=(passed,))) != snapshot_digest(replace(SMALL, tests=(failed,)))
+
+
+def full_size(*, alike: bool) -> Results:
+    """220 kernels, 10 labs with 5 boards each, 4 plans of 50 cases; boards that are alike ran the same cases."""
+    keys = (KernelKey(f"arch-{n % 7}", f"some_long_defconfig+CONFIG_NUMBER_{n}=y", "gcc-10") for n in range(220))
+    tests = []
+    for number in range(10 * 5 * 4):
+        lab, device, plan = number // 20, number // 4 % 5, number % 4
+        cases = [f"plan-{plan}.some-subtest-of-it-{n:02d}" for n in range(50) if alike or (n + number) % 50]
+        failed = tuple(cases[number % 40 : number % 40 + 2])
+        passed = tuple(case for case in cases if case not in failed)
+        row = (f"lab-number-{lab}", f"some-device-type-{device}", f"plan-{plan}", len(passed), len(failed))
+        tests.append(BoardResult(*row, passed, failed))
+    return Results("v5.10", "5.10", Ended.COMPLETE, tuple(Kernel(key, (Status.PASS,)) for key in keys), tuple(tests))
+
+
+def test_a_snapshot_of_ten_thousand_test_cases_stays_small() -> None:
+    """Each name is there once, and each set of cases that ran together."""
+    same, different = full_size(alike=True), full_size(alike=False)
+    assert sum(len(one.passed_cases) + len(one.failed_cases) for one in same.tests) == 10_000
+    assert len(json.dumps(as_json(same))) < 45_000
+    assert len(json.dumps(as_json(different))) < 65_000
+    assert from_json(as_json(different)) == different
 
 
 def test_failures_before_a_retry_count_as_attempts() -> None:
@@ -69,70 +116,10 @@ def test_failures_before_a_retry_count_as_attempts() -> None:
 
 
 def test_one_kernel_is_one_row_and_its_last_result_counts() -> None:
-    twice = [KernelResult("arm", "defconfig", "gcc-8", status) for status in ("FAIL", "PASS")]
-    assert [one.status for one in kernels(twice, {})] == [Status.PASS]
+    twice = [KernelResult("arm", "defconfig", "gcc-8", status, warnings=len(status)) for status in ("UNKNOWN", "PASS")]
+    assert [(one.status, one.warnings) for one in kernels(twice, {})] == [(Status.PASS, 4)]
 
 
-def test_only_mails_that_the_backend_has_a_word_of_are_in_the_snapshot() -> None:
-    assert mails({"build": "SENT", "boot": "ERROR", "test": "SENT"}) == (
-        Mail("boot", MailState.ERROR),
-        Mail("build", MailState.SEEN),
-    )
-    assert boards([ports.TestResult("lab", "board", "igt", 3, 1)]) == (BoardResult("lab", "board", "igt", 3, 1),)
-
-
-# ---- one look --------------------------------------------------------------------------------------------------
-
-BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-TRIGGER = Build(BuildRef("trigger", 5), True, None, BEGAN, 0, 1, {"BUILD_CONFIG": "kernelci"}, None, "http://ci/5/")
-
-
-def kernel_build(number: int, result: BuildResult | None) -> Build:
-    given = {"ARCH": "arm", "DEFCONFIG": f"config-{number}", "BUILD_ENVIRONMENT": "gcc-8"}
-    ref = BuildRef("kernel-build", number)
-    return Build(ref, result is None, result, BEGAN, 60, number, given, TRIGGER.ref, f"http://ci/{number}/")
-
-
-def seen(ended: int, running: int, *, bad: int = 0) -> Seen:
-    results = [BuildResult.FAILURE if n < bad else BuildResult.SUCCESS for n in range(ended)]
-    builds = [kernel_build(n, result) for n, result in enumerate([*results, *([None] * running)])]
-    return Seen(TRIGGER, tuple(builds), 0, RevisionStatus.BUILD, ())
-
-
-def test_progress_tells_how_many_which_failed_and_how_long_it_may_take() -> None:
-    text = progress(seen(30, 10, bad=1), Following(total=40), BEGAN + timedelta(minutes=30))
-    assert text == "30/40 kernels, 1 failed (arm config-0 gcc-8), about 10 min left"
-
-
-def test_many_failures_are_counted_and_not_listed() -> None:
-    text = progress(seen(30, 10, bad=9), Following(total=40), BEGAN + timedelta(minutes=30))
-    assert text == "30/40 kernels, 9 failed, about 10 min left"
-
-
-def test_when_all_is_built_the_results_api_is_what_is_waited_for() -> None:
-    one = replace(seen(40, 0), trigger=replace(TRIGGER, building=False, result=BuildResult.SUCCESS))
-    assert progress(one, Following(total=40), BEGAN) == "40/40 kernels, all built; the results API still says BUILD"
-    assert not one.complete
-    assert replace(one, status=RevisionStatus.FAIL).complete
-
-
-def test_a_kernel_that_the_api_calls_failed_is_failed_whatever_jenkins_says() -> None:
-    api = (KernelResult("arm", "config-3", "gcc-8", "FAIL"),)
-    assert [one.number for one in failed(replace(seen(5, 0), kernels=api))] == [3]
-
-
-def test_what_a_wait_keeps_is_read_back() -> None:
-    state = Following(attempt=1, rebuild=True, trigger=7, kernel="v5.10", told=(3, 4), tests=12, tests_at="x")
-    assert Following.read(state.json) == state
-    assert Following.read(None) == Following()
-    assert Following.read({"gone": 1}) == Following()
-
-
-def test_history_is_listed_newest_first() -> None:
-    rows = {
-        "1": {"at": "2026-11-16T10:00:00+00:00", "revision": "old", "verdict": "pass", "accepted": True},
-        "2": {"at": "2026-11-23T10:00:00+00:00", "revision": "new", "verdict": "fail"},
-    }
-    assert [row.split(" UTC ")[1][:3] for row in history_rows(rows, 5)] == ["new", "old"]
-    assert "pass and accepted" in history_rows(rows, 5)[1]
-    assert len(history_rows(rows, 1)) == 1
+def test_a_case_that_passed_and_failed_on_a_board_has_failed_there() -> None:
+    found = boards([ports.TestResult("lab", "board", "igt", 3, 1, ("c", "b", "a"), ("b",))])
+    assert found == (BoardResult("lab", "board", "igt", 3, 1, ("a", "c"), ("b",)),)
