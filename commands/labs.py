@@ -33,6 +33,9 @@ from kcibot_commands.plan import plan
 from kcibot_commands.playbook_runs import broke_off
 from kcibot_commands.rules.problem import worded
 
+TRIGGERS = 48
+"""How many builds of the trigger Jenkins keeps in production."""
+
 
 class WaitFor(StrEnum):
     """BACKEND: only if this release deploys the backend, to which the labs post their results."""
@@ -139,15 +142,19 @@ def _row(lab: LabLook) -> str:
 
 
 def _mails_due(context: Context, settings: LabsSettings, now: datetime) -> list[str]:
-    """The backend sends a report some time after the last build, and a restart may lose what it has scheduled."""
+    """The backend sends a report some time after the last build, and a restart may lose what it has scheduled.
+
+    The build that was started last need not be the last to end.
+    """
     if not settings.mails:
         return []
     try:
-        builds = context.ports.ci.builds(context.settings(MonitorSettings).trigger_job, 1)
+        builds = context.ports.ci.builds(context.settings(MonitorSettings).trigger_job, TRIGGERS)
     except TransientError as error:
         return [f"whether report mails are due is not known: {error}"]
     ends = [build.started + timedelta(seconds=build.seconds) + settings.mails for build in builds]
-    return [f"report mails may be sent until {end:%H:%M} UTC" for end in ends if end > now]
+    end = max(ends, default=now)
+    return [f"report mails may be sent until {end:%H:%M} UTC"] if end > now else []
 
 
 drain_labs = Step(

@@ -1,10 +1,7 @@
 """The list's mail server and web archive: keeps what it is sent, and can be told to misbehave."""
 
 import asyncio
-import datetime as dt
-import ipaddress
 import socket
-import ssl
 import threading
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -18,14 +15,10 @@ from urllib.parse import unquote
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from kcibot.sandbox.certificate import new_certificate
 from kcibot.sandbox.http import MAX_HANG_SECONDS, Request, Response, StandIn
 
-CERTIFICATE_DAYS = 30
 PASSWORD = "mailbox-password"
 
 
@@ -182,7 +175,7 @@ class MailboxStandIn:
             options |= {"auth_required": True, "authenticator": self._authenticate}
         if self._security is MailboxSecurity.NONE:
             return options | {"auth_require_tls": False}
-        context = _server_context(Path(self._folder.name))
+        context = new_certificate(Path(self.ca_file), Path(self.key_file))
         if self._security is MailboxSecurity.TLS:
             # aiosmtpd knows no difference between a socket that was TLS from the start and one that is not at all.
             return options | {"ssl_context": context, "auth_require_tls": False}
@@ -256,38 +249,3 @@ class _Controller(Controller):
 
     def _create_server(self) -> Awaitable[asyncio.AbstractServer]:
         return self.loop.create_server(self._factory_invoker, sock=self._listening, ssl=self.ssl_context)
-
-
-def _server_context(folder: Path) -> ssl.SSLContext:
-    certificate, key = folder / "certificate.pem", folder / "key.pem"
-    _write_certificate(certificate, key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def _write_certificate(certificate: Path, key: Path) -> None:
-    """A certificate for localhost and 127.0.0.1 that signs itself."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=CERTIFICATE_DAYS))
-        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(private, hashes.SHA256())
-    )
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key.touch(mode=0o600)
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )

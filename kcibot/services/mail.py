@@ -1,6 +1,5 @@
 """Mails to the list: handed to its server over SMTP, looked for in the sent folder or the list's archive."""
 
-import imaplib
 import logging
 import smtplib
 import ssl
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from kcibot.core.ports import Mail, Sent
 from kcibot.errors import ConfigError, KcibotError, OutcomeUnknown, PermanentError, TransientError
+from kcibot.services.mail_imap import MailFolder, checked, opened
 from kcibot.services.mail_message import MESSAGE_ID, bare, message_of
 
 log = logging.getLogger(__name__)
@@ -27,19 +27,14 @@ class MailSecurity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SentFolder:
+class SentFolder(MailFolder):
     """An IMAP folder (over TLS) in which mails that went out are found.
 
     Few servers file what they send. `copy_to` is an address whose mail arrives in that folder: every mail goes to it
     too, without saying so. Only with it does a folder without the mail prove that the mail was not sent.
     """
 
-    host: str
-    user: str
-    password: Callable[[], str]
     folder: str = "Sent"
-    port: int = 993
-    ca_file: str = ""
     copy_to: str = ""
 
 
@@ -136,7 +131,7 @@ class SmtpMailer:
     def _log_in(self, session: smtplib.SMTP) -> None:
         session.ehlo_or_helo_if_needed()
         if self._user and self._password is not None:
-            session.login(self._user, _secret(self._password))
+            session.login(self._user, checked(self._password))
 
     def _address(self, session: smtplib.SMTP, mail: Mail) -> None:
         """Name sender and recipients; raises if any of them is refused, before the text is handed over.
@@ -169,14 +164,6 @@ class SmtpMailer:
             raise _refusal([code], f"{self._server} refused the mail: {_text(code, reply)}")
         if not _accepted(code):
             raise OutcomeUnknown(f"{self._server} answered the mail {message_id} with nonsense; it may have been sent.")
-
-
-def _secret(password: Callable[[], str]) -> str:
-    """The password, checked here because smtplib and imaplib would quote a wrong one in their errors."""
-    secret = password()
-    if not (secret.isascii() and secret.isprintable()):
-        raise ConfigError("The mail password holds a line break or a character that is not ASCII.")
-    return secret
 
 
 @contextmanager
@@ -218,20 +205,11 @@ def _in_folder(place: SentFolder, message_id: str, timeout: float) -> Sent:
     if not MESSAGE_ID.fullmatch(message_id):
         return Sent.NO  # `send` refuses such a mail, so there is none
     try:
-        context = ssl.create_default_context(cafile=place.ca_file or None)
-        with imaplib.IMAP4_SSL(place.host, place.port, ssl_context=context, timeout=timeout) as session:
-            session.login(place.user, _secret(place.password))
-            opened, _count = session.select(f'"{place.folder}"', readonly=True)
-            if opened != "OK":
-                log.warning("The mail folder %s on %s cannot be opened.", place.folder, place.host)
-                return Sent.CANNOT_TELL
-            found, numbers = session.uid("SEARCH", "HEADER", "Message-ID", f'"{message_id}"')
-    except (imaplib.IMAP4.error, OSError, ConfigError) as error:
-        log.warning("The mail folder %s on %s cannot be seen: %s", place.folder, place.host, type(error).__name__)
+        with opened(place, timeout) as folder:
+            return Sent.YES if folder.search(("Message-ID", message_id)) else Sent.NO
+    except KcibotError as error:
+        log.warning("%s", error)
         return Sent.CANNOT_TELL
-    if found != "OK" or not numbers or numbers[0] is None:
-        return Sent.CANNOT_TELL
-    return Sent.YES if numbers[0].split() else Sent.NO
 
 
 def _in_archive(archive_url: str, message_id: str, timeout: float) -> Sent:

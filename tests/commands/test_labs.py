@@ -131,6 +131,19 @@ def test_report_mails_are_waited_for_after_the_last_build(tmp_path: Path) -> Non
         assert ended - build.started > timedelta(minutes=39)
 
 
+def test_report_mails_are_waited_for_after_the_build_that_ended_last(tmp_path: Path) -> None:
+    with ci_bench(tmp_path, sections={LabsSettings: LabsSettings(mails=timedelta(minutes=30))}) as ci:
+        ci.jenkins.behave(TRIGGER, lambda build: succeed_after(3600 if build.number == 1 else 60)(build))
+        for number in (1, 2):
+            ci.jenkins.trigger(TRIGGER, {"BUILD_CONFIG": f"config-{number}"})
+            ci.forward(seconds=30)
+        ci.forward(minutes=60)
+        newest, oldest = ci.server.builds(TRIGGER)
+        assert (newest.seconds, oldest.seconds) == (60, 3600)
+        end = oldest.started + timedelta(minutes=90)
+        assert labs(start(ci)) == (StepState.WAITING, f"report mails may be sent until {end:%H:%M} UTC")
+
+
 def test_the_state_of_every_lab_can_be_asked_for(ci: CiBench) -> None:
     ci.labs["lab-one"].add_device("panda-01", "panda")
     ci.labs["lab-one"].submit("baseline", "panda")

@@ -1,16 +1,18 @@
-"""What is configured under services.mail is what the mailer does: its login, its sent folder, and the copies for it."""
+"""What is configured is what is done: the mailer's login, its sent folder with the copies, the reports' mailbox."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from kcibot.app import _mailer
+from kcibot.app import _mailer, _report_inbox
 from kcibot.config import Mail as MailBlock
+from kcibot.config import ReportInbox
 from kcibot.config.secrets import FOLDER
-from kcibot.core.ports import Mail, Sent
+from kcibot.core.ports import Mail, Revision, Sent
 from kcibot.core.redact import Redactor
 from kcibot.sandbox.mailbox import MailboxSecurity, MailboxStandIn
+from kcibot.sandbox.report_inbox import ReportInboxStandIn
 from tests.fakes.imap import COPIES, PASSWORD, USER, ImapServer, imap_server
 from tests.fakes.imap import FOLDER as SENT
 
@@ -37,3 +39,15 @@ def test_the_sent_folder_is_that_of_the_configuration(tmp_path: Path, copy_to: s
         assert mailer.sent(ONE.message_id) is (Sent.YES if copy_to else Sent.CANNOT_TELL)
         (received,) = mailbox.messages
         assert (received.user, COPIES in received.recipients) == (USER, bool(copy_to))
+
+
+def test_the_mailbox_of_the_reports_is_that_of_the_configuration(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    ours = Revision("kernelci", "kernelci.org", "v5.10.80")
+    with ReportInboxStandIn(tmp_path / "inbox", PASSWORD) as inbox:
+        inbox.deliver(ours, "build", "done", datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
+        values = {**inbox.place, "password": {"file": "password"}}
+        found = _report_inbox(ReportInbox.model_validate(values, context={FOLDER: tmp_path}), Redactor())
+        assert [mail.subject for mail in found.reports(ours.tree, ours.branch, ours.kernel)] == ["done"]
