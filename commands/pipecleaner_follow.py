@@ -1,231 +1,194 @@
-"""Step 9, third part: every kernel build is followed, until Jenkins and the results API both say that all is done.
+"""Step 9, third part: one look at everything that hangs on the trigger, in a constant number of requests.
 
 Jenkins' SUCCESS means nothing by itself, since children do not pass their failure on: a kernel's status is the API's.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from kcibot.sdk import (
-    Build,
-    BuildRef,
-    BuildResult,
-    Context,
-    KernelResult,
-    NotFound,
-    Progress,
-    Revision,
-    RevisionStatus,
-    listed,
-    span,
-)
+from kcibot.sdk import Build, BuildRef, Context, JobState, PermanentError, QueueItem
 from kcibot_commands.pipecleaner_configs import PipecleanerSettings
-from kcibot_commands.rules.results import KernelKey
+from kcibot_commands.pipecleaner_kept import kept_queue, kept_trigger, queue_seen, standing_seen, trigger_seen
+from kcibot_commands.pipecleaner_record import (
+    COMPLETIONS,
+    KERNELS,
+    TESTS,
+    Page,
+    Record,
+    fetched,
+    load,
+    merged,
+    save,
+    topic,
+)
+from kcibot_commands.pipecleaner_state import Following, Seen
+from kcibot_commands.rules.burn_down import added
 
-NEWEST = 300
-MOST = 4096
-"""KernelCI's Jenkins keeps so many kernel builds."""
-FEW = 3
-NORMAL_ENDS = frozenset({BuildResult.SUCCESS, BuildResult.UNSTABLE})
-
-
-@dataclass(frozen=True)
-class FailedBuild:
-    """One kernel that failed, with what its build was started with."""
-
-    arch: str
-    defconfig: str
-    environment: str
-    number: int
-    url: str
-    parameters: Mapping[str, str]
-
-    @property
-    def key(self) -> KernelKey:
-        return KernelKey(self.arch, self.defconfig, self.environment)
-
-    @property
-    def line(self) -> str:
-        return f"{self.key}: {self.url.rstrip('/')}/console"
+FIRSTS = "first builds"
 
 
-@dataclass(frozen=True)
-class Following:
-    """What is kept from one look to the next, as plain values.
+def first_builds(context: Context) -> Mapping[str, int]:
+    """The lowest numbers that builds of ours can have, by job: to be asked before anything is started."""
+    return context.keep(FIRSTS, lambda: {name: job.next_build for name, job in _jobs(context).items()})
 
-    `attempt` counts the starts that were given up before this one. `newest` is how many builds a look asks for, `told`
-    are the failed builds that were said. `tests` is how many test results there were at the last count, `tests_seen`,
-    and already at `tests_at`; -1 before the first count.
+
+def _jobs(context: Context) -> Mapping[str, JobState]:
+    """The followed jobs that Jenkins has: one request."""
+    settings, known = context.settings(PipecleanerSettings), context.ports.ci.jobs()
+    if settings.kernel_job not in known:
+        raise PermanentError(f"Jenkins has no job {settings.kernel_job}: it is named in the section pipecleaner")
+    names = (settings.trigger_job, settings.kernel_job, settings.complete_job, settings.test_job)
+    return {name: known[name] for name in names if name in known}
+
+
+def where(context: Context, step_id: str) -> str:
+    """The topic under which this round's builds are kept."""
+    return topic(context.run.id, context.run.step(step_id).round)
+
+
+def look(context: Context, ref: BuildRef, state: Following, step_id: str) -> tuple[Seen, Following]:
+    """A constant number of requests, however many builds there are.
+
+    The queue comes first: what leaves it meanwhile is then seen running. Test runs are asked for before the kernels
+    that start them, so that the kernel of each is known.
     """
-
-    attempt: int = 0
-    rebuild: bool = False
-    trigger: int = 0
-    monitor: int = 0
-    missed: int = 0
-    tree: str = ""
-    branch: str = ""
-    kernel: str = ""
-    newest: int = NEWEST
-    total: int = 0
-    told: tuple[int, ...] = ()
-    tests: int = -1
-    tests_at: str = ""
-    tests_seen: str = ""
-
-    @classmethod
-    def read(cls, memory: object) -> "Following":
-        """What a wait kept, or a fresh start."""
-        if not isinstance(memory, dict):
-            return cls()
-        known = {name: value for name, value in memory.items() if name in cls.__dataclass_fields__}
-        return cls(**{**known, "told": tuple(known.get("told", ()))})
-
-    @property
-    def json(self) -> dict[str, object]:
-        return {**asdict(self), "told": list(self.told)}
-
-    @property
-    def revision(self) -> Revision | None:
-        """None until the first kernel build has told how the revision is called."""
-        return Revision(self.tree, self.branch, self.kernel) if self.kernel else None
+    place = where(context, step_id)
+    kept = context.recall(place)
+    queue = context.ports.ci.look().queued
+    trigger = trigger_seen(context, place, kept, ref)
+    jobs = _jobs(context)
+    before = _records(context, kept)
+    pages = {name: fetched(context, one, jobs[one.job].next_build) for name, one in before.items() if one.job in jobs}
+    after, state = _after(before, pages, trigger, state)
+    for name, record in after.items():
+        save(context, place, name, before[name], record)
+    standing = standing_seen(context, place, kept, state.revision)
+    others, state = _other_triggers(context, jobs, ref, state)
+    seen = Seen(trigger, after[KERNELS], after[COMPLETIONS], after[TESTS], (), standing, _absent(context, jobs), others)
+    seen = replace(seen, queued=_queued(queue, seen, state))
+    queue_seen(context, place, kept, seen.queued)
+    return seen, _counted(context, seen, state)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """One look at Jenkins and the results API."""
-
-    trigger: Build
-    builds: tuple[Build, ...]
-    queued: int
-    status: RevisionStatus | None
-    kernels: tuple[KernelResult, ...]
-
-    @property
-    def ended(self) -> tuple[Build, ...]:
-        return tuple(one for one in self.builds if not one.building)
-
-    @property
-    def idle(self) -> bool:
-        """Nothing of it runs or waits any more."""
-        return not self.trigger.building and not self.queued and len(self.ended) == len(self.builds)
-
-    @property
-    def complete(self) -> bool:
-        """Jenkins is through with it, and the results API says so too."""
-        reported = self.status in {RevisionStatus.PASS, RevisionStatus.FAIL}
-        return self.idle and self.trigger.result in NORMAL_ENDS and reported
-
-    @property
-    def cut_off(self) -> bool:
-        """Jenkins ended it before it was through, as a restart does."""
-        return self.idle and self.trigger.result not in NORMAL_ENDS
+def _records(context: Context, kept: Mapping[str, object]) -> Mapping[str, Record]:
+    """What the looks before this one left, in the order of asking."""
+    settings = context.settings(PipecleanerSettings)
+    jobs = {TESTS: settings.test_job, COMPLETIONS: settings.complete_job, KERNELS: settings.kernel_job}
+    return {name: load(kept, name) or Record(job, first_builds(context).get(job, 1)) for name, job in jobs.items()}
 
 
-def look(context: Context, ref: BuildRef, state: Following) -> tuple[Seen, Following]:
-    """Six requests, however many builds there are. The queue first: what leaves it meanwhile is then seen running."""
-    ci, job = context.ports.ci, context.settings(PipecleanerSettings).kernel_job
-    queue = ci.look().queued
-    trigger = ci.build(ref)
-    newest = ci.builds(job, state.newest)
-    builds = _newest_of_each(one for one in newest if one.upstream == ref or _by_hand(one, trigger, state))
-    state = _named(state, builds)
-    config = trigger.parameters.get("BUILD_CONFIG", "")
-    started = {one.queue_id for one in newest}  # what left the queue meanwhile is counted as a build
-    mine = [item for item in queue if item.job == job and item.parameters.get("BUILD_CONFIG") == config]
-    queued = sum(item.item_id not in started for item in mine)
-    if len(newest) >= state.newest and newest[-1].started >= trigger.started:
-        # The oldest build seen is younger than the trigger, so there may be more than were asked for.
-        state = replace(state, newest=min(MOST, 2 * state.newest))
-    status, kernels = _reported(context, state.revision)
-    state = replace(state, total=max(state.total, len(builds) + queued))
-    return Seen(trigger, builds, queued, status, kernels), state
+def _after(
+    before: Mapping[str, Record], pages: Mapping[str, Page | None], trigger: Build, state: Following
+) -> tuple[Mapping[str, Record], Following]:
+    """The records with what that look has shown, and the revision as the builds call it."""
+
+    def merge(name: str, is_ours: Callable[[Build], bool]) -> Record:
+        return merged(before[name], pages.get(name), is_ours)
+
+    ref = trigger.ref
+    kernels = merge(KERNELS, lambda one: one.upstream == ref or _by_hand(one, trigger, state))
+    state = _named(state, trigger, kernels)
+    completions = merge(COMPLETIONS, lambda one: one.upstream == ref or _of_revision(one.parameters, state))
+    tests = merge(TESTS, _tests_of(ref, kernels))
+    return {KERNELS: kernels, COMPLETIONS: completions, TESTS: tests}, state
 
 
 def _by_hand(one: Build, trigger: Build, state: Following) -> bool:
     """A build of the same revision that a person, or the bot, started again."""
-    same = one.parameters.get("GIT_DESCRIBE") == state.kernel and one.parameters.get("BRANCH") == state.branch
-    return bool(state.kernel) and one.upstream is None and one.started > trigger.started and same
+    return one.upstream is None and one.started > trigger.started and _of_revision(one.parameters, state)
 
 
-def _newest_of_each(builds: Iterable[Build]) -> tuple[Build, ...]:
-    """A kernel that was built twice counts once."""
-    found = {key_of(one): one for one in sorted(builds, key=lambda each: each.ref.number)}
-    return tuple(found.values())
+def _of_revision(given: Mapping[str, str], state: Following) -> bool:
+    """What a build does not say of itself (as, since 2019, tree and branch) tells it from nothing."""
+    names = (("TREE_NAME", state.tree), ("BRANCH", state.branch), ("BUILD_CONFIG", state.config))
+    same = all((given.get(name) or value) == value for name, value in names)
+    return bool(state.kernel) and given.get("GIT_DESCRIBE") == state.kernel and same
 
 
-def key_of(one: Build) -> KernelKey:
-    given = one.parameters
-    return KernelKey(given.get("ARCH", ""), given.get("DEFCONFIG", ""), given.get("BUILD_ENVIRONMENT", ""))
+def _tests_of(trigger: BuildRef, kernels: Record) -> Callable[[Build], bool]:
+    """A test run says which kernel it tests, or its cause does; or which trigger it hangs on."""
+    ours = {str(trigger), *(str(kernels.ref(one)) for one in kernels.builds.values())}
+
+    def is_ours(one: Build) -> bool:
+        names = (str(one.upstream), _ref(one.parameters, "TRIGGER_JOB"), _ref(one.parameters, "BUILD_JOB"))
+        return not ours.isdisjoint(names)
+
+    return is_ours
 
 
-def _named(state: Following, builds: tuple[Build, ...]) -> Following:
-    """The revision as the builds call it, which is how the results API will."""
-    if state.kernel or not builds:
+def _ref(given: Mapping[str, str], name: str) -> str:
+    return f"{given.get(f'{name}_NAME', '')} #{given.get(f'{name}_NUMBER', '')}"
+
+
+def _named(state: Following, trigger: Build, kernels: Record) -> Following:
+    """The revision as the builds call it, which is how the results API will; what they leave out is known already."""
+    if state.kernel or not kernels.common:
         return state
-    given = builds[0].parameters
+    given = kernels.common
     return replace(
         state,
-        tree=given.get("TREE_NAME", state.tree),
-        branch=given.get("BRANCH", state.branch),
+        config=trigger.parameters.get("BUILD_CONFIG", ""),
+        tree=given.get("TREE_NAME") or state.tree,
+        branch=given.get("BRANCH") or state.branch,
         kernel=given.get("GIT_DESCRIBE", ""),
     )
 
 
-def _reported(context: Context, revision: Revision | None) -> tuple[RevisionStatus | None, tuple[KernelResult, ...]]:
-    """What the results API knows; None while it has not heard of the revision."""
-    if revision is None:
-        return None, ()
-    try:
-        return context.ports.results.revision_status(revision), context.ports.results.kernels(revision)
-    except NotFound:
-        return None, ()
-
-
-# ---- what is said ----------------------------------------------------------------------------------------------
-
-
-def failed(seen: Seen) -> tuple[FailedBuild, ...]:
-    """Every kernel whose build ended badly, or which the results API calls failed."""
-    bad = {KernelKey(one.arch, one.defconfig, one.environment) for one in seen.kernels if one.status == "FAIL"}
+def _queued(queue: tuple[QueueItem, ...], seen: Seen, state: Following) -> tuple[QueueItem, ...]:
+    """Kernels of ours that wait. What left the queue meanwhile is counted as a build."""
+    config = seen.trigger.parameters.get("BUILD_CONFIG", "")
+    started = {one.queue_id for one in seen.kernels.builds.values()}
     return tuple(
-        FailedBuild(*_words(key_of(one)), one.ref.number, one.url, dict(one.parameters))
-        for one in seen.ended
-        if key_of(one) in bad or one.result is not BuildResult.SUCCESS
+        item
+        for item in queue
+        if item.job == seen.kernels.job
+        and item.item_id not in started
+        and (_of_revision(item.parameters, state) if state.kernel else item.parameters.get("BUILD_CONFIG") == config)
     )
 
 
-def _words(key: KernelKey) -> tuple[str, str, str]:
-    return (key.arch, key.defconfig, key.environment)
+def _absent(context: Context, jobs: Mapping[str, JobState]) -> tuple[str, ...]:
+    settings = context.settings(PipecleanerSettings)
+    return tuple(name for name in (settings.complete_job, settings.test_job) if name and name not in jobs)
 
 
-def progress_of(seen: Seen, state: Following) -> Progress:
-    return Progress(len(seen.ended), max(state.total, len(seen.builds)), "kernels")
+def _other_triggers(
+    context: Context, jobs: Mapping[str, JobState], ref: BuildRef, state: Following
+) -> tuple[tuple[Build, ...], Following]:
+    """Triggers that began since the last look and are not ours: one request, none if there is no new one."""
+    first = max(state.triggers, first_builds(context).get(ref.job, ref.number) - 1)
+    newest = jobs[ref.job].next_build - 1 - first if ref.job in jobs else 0
+    if newest <= 0:
+        return (), state
+    found = [one for one in context.ports.ci.builds(ref.job, newest) if one.ref.number > first]
+    numbers = [one.ref.number for one in found]
+    others = tuple(one for one in found if one.ref != ref)
+    return others, replace(state, triggers=max((first, *numbers)))
 
 
-def progress(seen: Seen, state: Following, now: datetime) -> str:
-    """`132/200 kernels, 3 failed, about 12 min left`."""
-    if not state.total:
-        return f"{seen.trigger.ref} prepares the sources"
-    done, total, bad = len(seen.ended), state.total, failed(seen)
-    parts = [f"{done}/{total} kernels"]
-    if bad:
-        names = f" ({listed([str(one.key) for one in bad])})" if len(bad) <= FEW else ""
-        parts.append(f"{len(bad)} failed{names}")
-    left = _left(seen, total, now)
-    if left:
-        parts.append(f"about {span(left)} left")
-    elif seen.idle:
-        status = seen.status.value if seen.status else "nothing"
-        parts.append(f"all built; the results API still says {status}")
-    return ", ".join(parts)
+def _counted(context: Context, seen: Seen, state: Following) -> Following:
+    """What this look adds to the counts and the curves."""
+    now = context.clock.now()
+    minutes = (now - seen.trigger.started).total_seconds() / 60
+    plans = sum(seen.standing.plans.values()) if seen.standing else max(0, state.plans)
+    silent = "" if seen.standing else state.silent_since or now.isoformat()
+    return replace(
+        state,
+        total=max(state.total, len(seen.kernels.newest) + len(seen.waiting)),
+        unseen=0,
+        idle=state.idle + 1 if seen.idle else 0,
+        silent_since=silent,
+        kernels_curve=added(state.kernels_curve, minutes, len(seen.ended)),
+        tests_curve=added(state.tests_curve, minutes, plans),
+    )
 
 
-def _left(seen: Seen, total: int, now: datetime) -> timedelta | None:
-    """By the pace so far; None when nothing is known of it, or nothing is left."""
-    done = len(seen.ended)
-    if not done or done >= total:
+def seen_before(context: Context, state: Following, step_id: str) -> Seen | None:
+    """What the looks before have shown, of the journal alone but for the results API; None if there was no look."""
+    place = where(context, step_id)
+    kept = context.recall(place)
+    trigger, records = kept_trigger(kept), _records(context, kept)
+    if trigger is None or not records[KERNELS].builds:
         return None
-    began = min(one.started for one in seen.builds)
-    return (now - began) * ((total - done) / done)
+    standing = standing_seen(context, place, kept, state.revision)
+    return Seen(trigger, records[KERNELS], records[COMPLETIONS], records[TESTS], kept_queue(kept), standing)

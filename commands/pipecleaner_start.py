@@ -7,7 +7,7 @@ from kcibot.sdk import Build, BuildRef, Context, PermanentError, Wait
 from kcibot_commands import starts
 from kcibot_commands.monitor_run import run_monitor_for
 from kcibot_commands.pipecleaner_configs import How, PipecleanerSettings
-from kcibot_commands.pipecleaner_follow import Following
+from kcibot_commands.pipecleaner_state import Following
 from kcibot_commands.starts import Start
 
 STARTED = "pipecleaner-started"
@@ -19,7 +19,7 @@ LOOKS_BEFORE_NOTHING = 3
 
 
 def begun(context: Context, commit: str, step_id: str) -> Following:
-    """Where the step is: what its last wait kept, or a start, with ALLOW_REBUILD if the commit was built before."""
+    """Where the step is: what its last wait kept, or a start, with ALLOW_REBUILD if it may have been built before."""
     attempt = context.recall(GIVEN_UP).get(_key(context, step_id), 0)
     state = Following.read(context.memory)
     if isinstance(attempt, int) and attempt > state.attempt:
@@ -27,7 +27,8 @@ def begun(context: Context, commit: str, step_id: str) -> Following:
     if state.trigger or state.monitor or state.rebuild:
         return state
     before = context.recall(STARTED).get(commit)
-    built = before not in {None, _key(context, step_id)} if commit else context.run.step(step_id).round > 1
+    # the branch of somebody else's tree may have nothing new, and is to be built all the same
+    built = before not in {None, _key(context, step_id)} if commit else True
     return replace(state, rebuild=built)
 
 
