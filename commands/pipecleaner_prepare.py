@@ -1,9 +1,6 @@
-"""Step 9, first part: the pipe cleaner's branch is moved to the newest release of a stable series, plus one commit.
+"""Step 9, first part: the pipe cleaner's branch is moved to what is proposed, by lease; all is shown beforehand."""
 
-The new commit is what makes it a new revision: a commit that was built before starts nothing.
-"""
-
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from kcibot.sdk import (
@@ -16,102 +13,23 @@ from kcibot.sdk import (
     Needed,
     NotHappened,
     OutcomeUnknown,
-    PermanentError,
     Preview,
     Proof,
     RefUpdate,
     Step,
     listed,
 )
-from kcibot_commands.pipecleaner_configs import PipecleanerSettings, chosen_config, described, repository_of, resolved
+from kcibot_commands.pipecleaner_configs import chosen_config, reduced_warning, repository_of, resolved
+from kcibot_commands.pipecleaner_proposal import STEP_ID, TIMES, Prepared, proposed, times_key
 from kcibot_commands.plan import SHORT, plan
 from kcibot_commands.production import still_locked, take_production_lock
-from kcibot_commands.rules import versions
-from kcibot_commands.rules.kernel_releases import newest_release, series_of
+from kcibot_commands.rules.kernel_releases import series_of
 
-TIMES = "pipecleaner-times"
-GOOD_FOR = timedelta(hours=24)
-"""For so long a prepared commit keeps its date; then its tag would be dated wrongly."""
+__all__ = ["Prepared", "prepare_pipe_cleaner"]
+
 SHOWN_LOST = 3
+SHOWN_SKIPPED = 3
 SHOWN_THEIRS = 20
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What is to be built. `kernel` is its tag, by which `git describe` calls it; `old` is what the branch was at."""
-
-    config: str
-    tree: str
-    branch: str
-    repository: str
-    commit: str
-    kernel: str
-    base: str
-    series: str
-    old: str
-    tag_object: str
-    at: datetime
-    variants: tuple[str, ...]
-    reduced: bool
-
-
-# ---- proposing ------------------------------------------------------------------------------------------------------
-
-
-def proposed(context: Context) -> Prepared:
-    """The commit and the tag, made in the mirror only. Asked again within a day, it proposes the very same ones."""
-    settings = context.settings(PipecleanerSettings)
-    config = resolved(context, chosen_config(context))
-    repository = repository_of(context, config)
-    git = context.ports.git.remote(repository)
-    git.fetch()
-    tags = {tag.name: tag.target for tag in git.tags()}
-    base = newest_release(tags, settings.series)
-    if base is None:
-        raise PermanentError(f"{repository} has no release of the series {settings.series}")
-    at = _time(context)
-    tag = versions.next_core_tag(tags, at.date(), settings.suffix)
-    commit = git.commit(tags[base.name], {config.branch: f"{tag}\n"}, tag, at)
-    return Prepared(
-        config=config.name,
-        tree=config.tree,
-        branch=config.branch,
-        repository=repository,
-        commit=commit,
-        kernel=tag,
-        base=base.name,
-        series=base.series,
-        old=git.branches().get(config.branch, ""),
-        tag_object=git.annotate(tag, commit, tag, at),
-        at=at,
-        variants=described(config),
-        reduced=config.reduced,
-    )
-
-
-def _time(context: Context) -> datetime:
-    """The date of the commit: the time of the first proposal in this revision of the run, while it is fresh.
-
-    A gate shows the commit before it is pushed, and an approval is for that commit: its date must not move in between.
-    """
-    now = context.clock.now().replace(microsecond=0)
-    key = _times_key(context)
-    if not key:
-        return now
-    standing = datetime.fromisoformat(str(context.claim(TIMES, key, now.isoformat())))
-    if now - standing > GOOD_FOR:
-        context.remember(TIMES, key, now.isoformat())
-        return now
-    return standing
-
-
-def _times_key(context: Context) -> str:
-    """One for each time that the step is begun anew; empty in a run that only looks, and has no such step."""
-    rounds = [step.round for step in context.run.steps if step.id == STEP_ID]
-    return f"{context.run.id}.{context.run.revision}.{rounds[0]}" if rounds else ""
-
-
-# ---- showing and pushing ---------------------------------------------------------------------------------------
 
 
 def needed(context: Context) -> Needed:
@@ -136,15 +54,26 @@ def preview(context: Context) -> Preview:
 
 
 def _shown(context: Context, one: Prepared) -> tuple[str, ...]:
-    old = one.old[:SHORT] or "nothing"
-    lines = [
-        f"{one.repository}: {one.branch} {old} -> {one.commit[:SHORT]}, which is {one.base} and one commit more",
-        f"tag {one.kernel} on it",
+    skipped = [f"not a newer one: {text}" for text in one.skipped[:SHOWN_SKIPPED]]
+    more = [f"and {len(one.skipped) - SHOWN_SKIPPED} more"] if len(one.skipped) > SHOWN_SKIPPED else []
+    return (
+        _moves(one),
+        f"{one.base}: {one.why}",
+        *skipped,
+        *more,
+        f"tag {one.kernel} on it" if one.tag_object else f"{one.kernel} was not built there yet: no new commit, no tag",
         f"{one.config} of the tree {one.tree} builds {listed(list(one.variants))}",
-    ]
-    if one.reduced:
-        lines.append(f"{one.config} builds the reduced set of stable branches, not every configuration")
-    return (*lines, *_lost(context.ports.git.remote(one.repository), one))
+        *reduced_warning(context, resolved(context, one.config)),
+        *_lost(context.ports.git.remote(one.repository), one),
+    )
+
+
+def _moves(one: Prepared) -> str:
+    what = f"{one.base} itself" if one.kernel == one.base else f"{one.base} and one commit more"
+    if one.old == one.commit:
+        return f"{one.repository}: {one.branch} stays at {one.commit[:SHORT]}, which is {what}"
+    old = one.old[:SHORT] or "nothing"
+    return f"{one.repository}: {one.branch} {old} -> {one.commit[:SHORT]}, which is {what}"
 
 
 def _lost(git: GitRemote, one: Prepared) -> tuple[str, ...]:
@@ -194,40 +123,38 @@ def prepare(context: Context) -> Done[Prepared]:
 
     context.effect(f"push {one.branch} and {one.kernel} of {one.repository}", push, lambda: _there(git, one))
     _read_back(git, one)
-    context.forget(TIMES, _times_key(context))
-    return Done(f"{one.kernel}: {one.base} and one commit, on {one.branch} of {one.repository}", one)
+    context.forget(TIMES, times_key(context))
+    base = "" if one.kernel == one.base else f": {one.base} and one commit"
+    return Done(f"{one.kernel}{base}, on {one.branch} of {one.repository}", one)
 
 
 def _fixed(context: Context) -> Prepared:
     """The proposal as it was just before the push, also after a restart, when the branch has moved already."""
-    kept = context.keep("proposal", lambda: _as_json(proposed(context)))
-    texts = {name: str(value) for name, value in kept.items() if isinstance(value, str)}
-    variants = kept["variants"]
-    return Prepared(
-        **{name: text for name, text in texts.items() if name != "at"},
-        at=datetime.fromisoformat(texts["at"]),
-        variants=tuple(map(str, variants)) if isinstance(variants, list) else (),
-        reduced=bool(kept["reduced"]),
-    )
+    kept = dict(context.keep("proposal", lambda: _as_json(proposed(context))))
+    lists = {name: tuple(map(str, value)) for name, value in kept.items() if isinstance(value, list)}
+    texts = {name: value for name, value in kept.items() if isinstance(value, str) and name != "at"}
+    return Prepared(**texts, **lists, at=datetime.fromisoformat(str(kept["at"])), reduced=bool(kept["reduced"]))  # type: ignore[arg-type]  # the fields of the very class that it was made from
 
 
 def _as_json(one: Prepared) -> dict[str, object]:
-    return {**asdict(one), "at": one.at.isoformat(), "variants": list(one.variants)}
+    lists = {"variants": list(one.variants), "skipped": list(one.skipped)}
+    return {**asdict(one), "at": one.at.isoformat(), **lists}
 
 
 def _push(git: GitRemote, one: Prepared) -> str:
-    git.push(
-        [
-            RefUpdate(f"refs/heads/{one.branch}", one.commit, one.old or None),
-            RefUpdate(f"refs/tags/{one.kernel}", one.tag_object, None),
-        ]
-    )
+    """What is there already is not pushed."""
+    branch = RefUpdate(f"refs/heads/{one.branch}", one.commit, one.old or None)
+    tag = RefUpdate(f"refs/tags/{one.kernel}", one.tag_object, None)
+    git.push([*([branch] if one.old != one.commit else []), *([tag] if one.tag_object else [])])
     return one.commit
 
 
 def _there(git: GitRemote, one: Prepared) -> Proof[str]:
     """Branch and tag went together, and nobody else makes this tag object: it proves both."""
-    made = any(tag.name == one.kernel and tag.object_id == one.tag_object for tag in git.tags())
+    if not one.tag_object:
+        made = git.branches().get(one.branch) == one.commit
+    else:
+        made = any(tag.name == one.kernel and tag.object_id == one.tag_object for tag in git.tags())
     return Happened(one.commit) if made else NotHappened()
 
 
@@ -244,7 +171,6 @@ def _read_back(git: GitRemote, one: Prepared) -> None:
             )
 
 
-STEP_ID = "prepare-pipe-cleaner"
 prepare_pipe_cleaner = Step(
     STEP_ID,
     "Pipe cleaner's branch moved",

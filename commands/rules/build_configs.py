@@ -12,6 +12,7 @@ from kcibot_commands.rules.problem import Problem, RuleError
 _CONFIGS = "build_configs"
 _DEFAULTS = "build_configs_defaults"
 _REDUCED = "stable_variants"
+_FRAGMENT = "fragment "
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class BuildConfig:
-    """One (tree, branch). `reduced` is true if it builds the smaller set kept for stable branches."""
+    """One (tree, branch). `reduced` is true if it builds the smaller set kept for stable branches.
+
+    `left_out` then names what a config without variants of its own would build beyond it: `allmodconfig (arm64)`.
+    """
 
     name: str
     tree: str
@@ -34,6 +38,7 @@ class BuildConfig:
     branch: str
     variants: tuple[Variant, ...]
     reduced: bool
+    left_out: tuple[str, ...] = ()
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -57,6 +62,17 @@ def resolve(document: Mapping[str, object], name: str) -> BuildConfig | Problem:
         return Problem("malformed", f"build-configs.yaml: {error}")
 
 
+def full_sets(document: Mapping[str, object], config: BuildConfig) -> tuple[BuildConfig, ...]:
+    """The build configs of the same tree that build every configuration; first those of the same branch.
+
+    Configs that are malformed are passed over: they are nobody's offer.
+    """
+    found = (resolve(document, name) for name in names(document) if name != config.name)
+    full = [one for one in found if isinstance(one, BuildConfig) and one.tree == config.tree and not one.reduced]
+    every = [one for one in full if not _left_out(document, one.name)]
+    return tuple(sorted(every, key=lambda one: one.branch != config.branch))
+
+
 def _unknown(name: str, known: tuple[str, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     meant = f"; did you mean {' or '.join(near)}?" if near else f"; there are {len(known)} others"
@@ -74,7 +90,45 @@ def _config(document: Mapping[str, object], name: str, config: Mapping[str, obje
         raise RuleError(f"variants of {name} must be a mapping")
     found = tuple(_variant(str(key), _mapping(variants, key, f"variants of {name}")) for key in variants)
     reduced = variants == document.get(_REDUCED)
-    return BuildConfig(name, tree, url, _text(config, "branch", name), found, reduced)
+    left_out = _left_out(document, name) if reduced else ()
+    return BuildConfig(name, tree, url, _text(config, "branch", name), found, reduced, left_out)
+
+
+def _left_out(document: Mapping[str, object], name: str) -> tuple[str, ...]:
+    """What the file's default variants build and this config does not, in their order; nothing if there are none."""
+    if _DEFAULTS not in document:
+        return ()
+    config = _mapping(_mapping(document, _CONFIGS, "the file"), name, _CONFIGS)
+    own = config.get("variants") or _default_variants(document, name)
+    full, there = _extras(_default_variants(document, name)), _extras(own if isinstance(own, Mapping) else {})
+    said = []
+    for (environment, what), architectures in full.items():
+        missing = architectures - there.get((environment, what), frozenset())
+        if what:  # an architecture that is not built at all is named once
+            missing &= there.get((environment, ""), frozenset())
+        if missing:
+            everywhere = bool(what) and missing == full[environment, ""]
+            said.append(what if everywhere else f"{what or environment} ({', '.join(sorted(missing))})")
+    return tuple(said)
+
+
+def _extras(variants: Mapping[str, object]) -> Mapping[tuple[str, str], frozenset[str]]:
+    """(compiler, what) -> architectures. What is empty for the in-tree defconfigs, which are always built."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for key in variants:
+        variant = _mapping(variants, key, "variants")
+        environment = _text(variant, "build_environment", f"the variant {key}")
+        architectures = _mapping(variant, "architectures", f"the variant {key}")
+        for arch, details in architectures.items():
+            given = details if isinstance(details, Mapping) else {}
+            fragments = [*_listed(variant.get("fragments")), *_listed(given.get("fragments"))]
+            for what in ("", *_listed(given.get("extra_configs")), *(f"{_FRAGMENT}{one}" for one in fragments)):
+                found[environment, what] = found.get((environment, what), frozenset()) | {str(arch)}
+    return found
+
+
+def _listed(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else ()
 
 
 def _default_variants(document: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -1,10 +1,11 @@
-"""Releases of the Linux kernel, as the pipe cleaner needs them: which is the newest of a stable series."""
+"""Releases of the Linux kernel, as the pipe cleaner needs them: those of a stable series, and what is known of them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+PASS = "PASS"
 _RELEASE = re.compile(r"v(?P<major>[0-9]+)\.(?P<minor>[0-9]+)(?:\.(?P<patch>[0-9]+))?")
 _SERIES = re.compile(r"v?(?P<series>[0-9]+\.[0-9]+)(?![0-9]).*")
 
@@ -30,13 +31,25 @@ class KernelRelease:
         return f"{self.numbers[0]}.{self.numbers[1]}"
 
 
-def newest_release(tags: Iterable[str], series: str) -> KernelRelease | None:
-    """The newest release of a series (`5.0`), None if there is none (KernelCI's procedure, step 9)."""
-    found = [release for tag in tags if (release := KernelRelease.parse(tag)) and release.series == series]
-    return max(found, default=None)
+def releases(tags: Iterable[str]) -> Mapping[str, tuple[KernelRelease, ...]]:
+    """The releases among all tags by series (`5.0`), the newest series and in it the newest release first."""
+    found = sorted((release for tag in tags if (release := KernelRelease.parse(tag))), reverse=True)
+    by_series: dict[str, tuple[KernelRelease, ...]] = {}
+    for release in found:
+        by_series[release.series] = (*by_series.get(release.series, ()), release)
+    return by_series
 
 
 def series_of(describe: str) -> str:
     """The series of a kernel as `git describe` names it: `5.0` of v5.0.4-1-gabcdef0; empty if it names none."""
     match = _SERIES.fullmatch(describe)
     return match["series"] if match else ""
+
+
+def enough(kernels: Mapping[str, int], share: float) -> bool:
+    """Whether at least that share of a revision's kernels passed. `kernels` counts by status; without any it did not.
+
+    A kernel whose status is unknown did not pass.
+    """
+    every = sum(kernels.values())
+    return bool(every) and kernels.get(PASS, 0) >= share * every

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from tests.chaos.campaign import Campaign, Played
+from tests.chaos.pipecleaner import PipeCleaner
 from tests.chaos.production import Rollback, RootFs
 from tests.chaos.release import WholeRelease
 from tests.chaos.scenario import Scenario
@@ -24,6 +25,7 @@ SCENARIOS: Mapping[str, Callable[[], Scenario]] = {
     "release": WholeRelease,
     "rollback": Rollback,
     "rootfs": RootFs,
+    "pipecleaner": PipeCleaner,
 }
 
 

@@ -9,7 +9,7 @@ from kcibot.app import registry
 from kcibot.chat.room import Event, Room
 from kcibot.core.registry import Registry
 from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_behaviours import Settings
+from kcibot.sandbox.kernelci_settings import Settings
 from kcibot.sandbox.proof import Proof
 from tests.chaos.around import hook_repository, pushes, trap_mailbox, trap_server
 from tests.chaos.persons import Speakers

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kcibot_commands.rules.build_configs import BuildConfig, names, resolve
+from kcibot_commands.rules.build_configs import BuildConfig, full_sets, names, resolve
 from kcibot_commands.rules.problem import Problem, RuleError
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "kernelci"
@@ -50,6 +50,26 @@ def test_without_variants_the_defaults_are_built():
     found = resolve(document(), "mainline")
     assert (found.architectures, found.reduced) == (("arm", "arm64", "x86_64"), False)
     assert found.variants[0].fragments == ("debug",)
+
+
+def test_what_a_reduced_config_leaves_out_is_named():
+    assert resolve(document(), "gtucker_stable").left_out == ("gcc-8 (x86_64)", "fragment debug (arm, arm64)")
+    assert resolve(document(), "mainline").left_out == ()
+
+
+def test_without_defaults_nobody_knows_what_a_reduced_config_leaves_out():
+    without = document()
+    del without["build_configs_defaults"]
+    assert resolve(without, "gtucker_stable").left_out == ()
+
+
+def test_the_full_sets_of_a_tree_are_those_that_leave_nothing_out_first_of_the_same_branch():
+    more = document()
+    more["build_configs"]["gtucker"] = {"tree": "gtucker", "branch": "for-kernelci"}
+    more["build_configs"]["gtucker_full"] = {"tree": "gtucker", "branch": "kernelci-stable"}
+    more["build_configs"]["gtucker_clang"] = {**more["build_configs"]["next"], "tree": "gtucker"}
+    found = full_sets(more, resolve(more, "gtucker_stable"))
+    assert [one.name for one in found] == ["gtucker_full", "gtucker"]
 
 
 def test_the_deeper_defaults_of_later_years_are_read():
@@ -107,6 +127,9 @@ def test_every_real_build_config_resolves(folder, count):
     found = [resolve(parsed, name) for name in names(parsed)]
     assert len(found) == count
     assert all(isinstance(one, BuildConfig) and one.architectures for one in found)
+    assert not [one.name for one in found if one.reduced != bool(one.left_out)]
     stable = resolve(parsed, "gtucker_stable")
     assert stable.reduced
+    assert "allmodconfig (arm64, x86_64)" in stable.left_out
+    assert full_sets(parsed, stable) == ()
     assert len(stable.architectures) == 7

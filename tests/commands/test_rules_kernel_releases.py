@@ -2,16 +2,32 @@
 
 import pytest
 
-from kcibot_commands.rules.kernel_releases import newest_release, series_of
+from kcibot_commands.rules.kernel_releases import enough, releases, series_of
 
 
-def test_the_newest_release_is_found_by_number_and_is_no_candidate():
+def test_releases_are_sorted_by_number_within_their_series_and_none_is_a_candidate():
     tags = ["v5.4.9", "v5.4.10", "v5.4", "v5.4.11-rc1", "v5.40.1", "v5.4.x", "next-20190510"]
-    assert newest_release(tags, "5.4").name == "v5.4.10"
+    found = {series: [one.name for one in names] for series, names in releases(tags).items()}
+    assert list(found) == ["5.40", "5.4"]
+    assert found["5.4"] == ["v5.4.10", "v5.4.9", "v5.4"]
 
 
-def test_a_series_without_releases_has_no_newest():
-    assert newest_release(["v5.1-rc3"], "5.1") is None
+def test_a_series_without_releases_is_not_there():
+    assert not releases(["v5.1-rc3"])
+
+
+@pytest.mark.parametrize(
+    ("kernels", "passed"),
+    [
+        ({"PASS": 9, "FAIL": 1}, True),
+        ({"PASS": 8, "FAIL": 1}, False),
+        ({"PASS": 9, "UNKNOWN": 2}, False),
+        ({"FAIL": 3}, False),
+        ({}, False),
+    ],
+)
+def test_a_revision_passes_by_the_share_of_its_kernels_and_never_without_any(kernels, passed):
+    assert enough(kernels, 0.9) is passed
 
 
 @pytest.mark.parametrize(
