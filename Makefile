@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 AUTO ?=
 SEED ?= 1
+CASES ?=
 YAML ?= $(wildcard ../shared/data/kernelci/seed-era)
 
-.PHONY: install demo test lint chaos lock image clean
+.PHONY: install demo test lint chaos verdicts lock image clean
 .DEFAULT_GOAL := test
 
 install: $(VENV)/installed
@@ -40,14 +41,19 @@ chaos: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario small --points 0 --chain 25 --seed $(SEED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario rootfs --points 60 --chain 20 --seed $(SEED)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario rollback --points 40 --chain 20 --seed $(SEED)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.chaos --scenario pipecleaner --points 40 --chain 20 --seed $(SEED)
+
+# Plays every case of the pipe cleaner's verdict with 220 kernels in ten labs; `make test` does with fewer kernels.
+verdicts: install
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.verdicts $(CASES)
 
 # Writes both lock files anew from pyproject.toml; they name no package index.
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-emit-trusted-host --strip-extras --allow-unsafe --no-header --no-annotate
 lock: install
 	$(BIN)/pip install --quiet pip-tools
-	$(COMPILE) --output-file requirements.lock pyproject.toml
-	$(COMPILE) --constraint requirements.lock --extra sandbox --extra test \
+	$(COMPILE) --extra pictures --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra pictures --extra sandbox --extra test \
 		--output-file requirements-dev.lock pyproject.toml
 
 image:

@@ -37,12 +37,18 @@ services:
     token: {{file: secrets/api-token}}
     versions: {{backend: "{backend}/version", frontend: "{frontend}/"}}
     task_probe: /task/ping
-  storage: {{url: "{storage}"}}
+{inbox}  storage: {{url: "{storage}"}}
   labs:
 {labs}
 
+monitor:
+  storage_url: "{storage}/kernelci/last-commit_kernelci"
+
 pipecleaner:
   previous: "{baseline}"
+
+# What the monitor builds after a release is followed for hours elsewhere.
+first_results: {{watch: 1h, look: 2m, labs_after: 30m}}
 
 # What test-configs.yaml says is on KernelCI's own file server is looked for on the sandbox's.
 rootfs:
@@ -85,11 +91,30 @@ deploy:
 
 LAB = '    {name}: {{url: "{url}", user: {user}, token: {{file: secrets/lab-token}}}}'
 
+INBOX = """\
+  report_inbox:
+    host: {host}
+    port: {port}
+    user: {user}
+    password: {{file: secrets/inbox-password}}
+    folder: {folder}
+    ca_file: "{ca_file}"
+"""
+
 
 def config_text(
-    *, repositories: Mapping[str, Path], labs: Mapping[str, str], lab_user: str, **places: str | int
+    *,
+    repositories: Mapping[str, Path],
+    labs: Mapping[str, str],
+    lab_user: str,
+    inbox: Mapping[str, object] | None = None,
+    **places: str | int,
 ) -> str:
-    """The whole file; `labs` are their addresses by name, `places` addresses and ports of the other servers."""
+    """The whole file; `labs` are their addresses by name, `places` addresses and ports of the other servers.
+
+    `inbox` is where report mails come, if anywhere.
+    """
     shown = "\n".join(LAB.format(name=name, url=url, user=lab_user) for name, url in labs.items())
     rows = "\n".join(f'      {name}: "{path}"' for name, path in sorted(repositories.items()))
-    return TEXT.format(repositories=rows, labs=shown or "    {}", **places)
+    box = INBOX.format(**inbox) if inbox else ""
+    return TEXT.format(repositories=rows, labs=shown or "    {}", inbox=box, **places)

@@ -2,7 +2,8 @@
 
 import hashlib
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,14 +11,19 @@ from typing import Any, Protocol
 import yaml
 
 from kcibot.core.ports import Revision
-from kcibot.sandbox import kernelci_definitions as kci
+from kcibot.core.ports.labs import DeviceStatus
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
+from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import JenkinsStandIn
-from kcibot.sandbox.kernelci_jobs import KernelciJobs, Settings
+from kcibot.sandbox.kernelci_boards import Board, boards
+from kcibot.sandbox.kernelci_jobs import KernelciJobs
+from kcibot.sandbox.kernelci_kernels import Kernel
+from kcibot.sandbox.kernelci_settings import Settings, among
 from kcibot.sandbox.labs import LavaStandIn
 from kcibot.sandbox.mailbox import MailboxStandIn
 from kcibot.sandbox.registry import RegistryStandIn
+from kcibot.sandbox.report_inbox import ReportInboxStandIn
 from kcibot.sandbox.repositories import create_repositories
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sandbox.storage import StorageStandIn
@@ -26,15 +32,21 @@ from kcibot.sandbox.targets import BACKEND, FRONTEND, Targets
 TREE = "kernelci"
 """The tree whose repository is in the sandbox; of all others only the names are."""
 PRODUCTION = "kernelci.org"
+STABLE = ("stable", "linux-5.10.y")
+STABLE_RELEASES = ("v5.10.79", "v5.10.80")
+"""What production has built of the stable tree, last."""
 CONFIGS = "config/core/build-configs.yaml"
 CONFIGS_2019 = "build-configs.yaml"
 JENKINS_USER = "kcibot"
 LAB_USER = "kernel-ci"
 LAB_MINUTES = 15.0
+REPORT_MINUTES = {"baseline": 30, "igt": 45, "v4l2-compliance-vivid": 45}
+"""How long after the builds the mails of test plans are sent; that of the builds is sent at once."""
 SECRETS = {
     "jenkins-token": "11" + "0" * 30 + "ab",
     "api-token": "5e0b8f7a-0000-4000-8000-a91f0c3d2b61",
     "lab-token": "lab0" + "7" * 28,
+    "inbox-password": "inbox-" + "5" * 20,
 }
 IMAGES = ("build-base", "build-gcc-10_x86", "build-gcc-10_arm64", "build-clang-11", "debos", "build-qemu")
 
@@ -94,16 +106,20 @@ class Backend:
         paths = self._git("jenkins", "ls-tree", "-r", "--name-only", PRODUCTION, "jobs/").splitlines()
         return {Path(path).stem: self._git("jenkins", "show", f"{PRODUCTION}:{path}") for path in paths}
 
-    def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None:
+    def post_kernel(self, revision: Revision, kernel: Kernel, status: str, warnings: int) -> None:
         names = (revision.tree, revision.branch, revision.kernel)
-        self._api.post_kernel(*names, self._commits.get(revision, ""), arch, defconfig, environment, status)
+        self._api.post_kernel(*names, self._commits.get(revision, ""), *kernel, status, warnings=warnings)
 
-    def revision_done(self, revision: Revision) -> None:
-        self._api.revision_done(revision.tree, revision.branch, revision.kernel)
-
-    def post_tests(self, revision: Revision, lab: str, device: str, plan: str, passed: int, failed: int) -> None:
+    def revision_done(self, revision: Revision, lost: Set[str]) -> None:
         names = (revision.tree, revision.branch, revision.kernel)
-        self._api.post_tests(*names, lab, device, plan, passed, failed)
+        self._api.revision_done(*names, report="build" not in lost)
+        for plan, minutes in REPORT_MINUTES.items():
+            if plan not in lost:
+                self._api.schedule_report(*names, "test", plan, timedelta(minutes=minutes))
+
+    def post_tests(self, revision: Revision, board: Board, plan: str, statuses: Mapping[str, str]) -> None:
+        names = (revision.tree, revision.branch, revision.kernel)
+        self._api.post_tests(*names, *board, plan, 0, 0, cases=statuses)
 
     def submit(self, lab: str, device: str, description: str, runs: timedelta) -> None:
         self._labs[lab].submit(description, device, waits=runs / 5, runs=runs * 4 / 5)
@@ -147,12 +163,15 @@ class Backend:
         return done.stdout.strip()
 
 
-def make_labs(clock: SandboxClock) -> Mapping[str, LavaStandIn]:
+def make_labs(clock: SandboxClock, settings: Settings) -> Mapping[str, LavaStandIn]:
     """One for every lab that tests kernels, with a board of each type that it is asked for."""
-    boards = sorted({board for boards in kci.DEVICES.values() for board in boards})
     labs: dict[str, LavaStandIn] = {}
-    for lab, device in boards:
-        labs.setdefault(lab, LavaStandIn(lab, LAB_USER, SECRETS["lab-token"], clock)).add_device(f"{device}-01", device)
+    for board in boards(settings.farm):
+        lab = labs.setdefault(board.lab, LavaStandIn(board.lab, LAB_USER, SECRETS["lab-token"], clock))
+        offline = among(settings.faults.boards, board)
+        lab.add_device(f"{board.device}-01", board.device, DeviceStatus.OFFLINE if offline else DeviceStatus.IDLE)
+    for name in settings.faults.labs:
+        labs[name].faults.add(Fault(FaultKind.STATUS, times=sys.maxsize, status=502))
     return labs
 
 
@@ -173,17 +192,23 @@ class Sandbox:
         self.repositories = self._repositories(real_yaml)
         self.targets = Targets(folder / "targets", self.repositories)
         self.targets.start()
+        self.inbox = ReportInboxStandIn((folder / "inbox").resolve(), SECRETS["inbox-password"])
         self.api = ResultsApiStandIn(
-            SECRETS["api-token"], self._backend_version, ping=self.targets.ping, now=self.clock.now
+            SECRETS["api-token"],
+            self._backend_version,
+            ping=self.targets.ping,
+            now=self.clock.now,
+            mailed=self.inbox.deliver,
         )
+        self.inbox.before_look = self.api.deliver_reports
         self.storage = StorageStandIn(folder / "storage")
         self.mailbox = MailboxStandIn()
         self.registry = RegistryStandIn()
         self.engine = DockerEngineStandIn(self.registry, self.clock)
         self.jenkins = JenkinsStandIn(self.clock, JENKINS_USER, SECRETS["jenkins-token"])
-        self.labs = make_labs(self.clock)
+        self._settings = settings or Settings()
+        self.labs = make_labs(self.clock, self._settings)
         self.backend = Backend(self.repositories, self.api, self.storage, self.labs)
-        self._settings = settings
 
     def start(self) -> None:
         """Everything answers when this returns, and a build of the monitor's is under way."""
@@ -196,6 +221,8 @@ class Sandbox:
         self.jobs = KernelciJobs.install(self.jenkins, self.backend, self._settings)
         self.jobs.start_ambient()
         self.jobs.past_run(self.baseline)
+        for kernel in STABLE_RELEASES:
+            self.api.preload(*STABLE, kernel, kernels=201, labs=8)
         self.write_config()
 
     def stop(self) -> None:
@@ -205,13 +232,13 @@ class Sandbox:
 
     def _servers(self) -> Sequence[Server]:
         """In the order in which they start: the others use those before them."""
-        first = (self.api, self.storage, self.mailbox, self.registry)
+        first = (self.api, self.inbox, self.storage, self.mailbox, self.registry)
         return [*first, *self.labs.values(), self.jenkins, self.engine]
 
     def keep_busy(self, minutes: float) -> None:
         """A build that the monitor started, over after so many minutes of the sandbox's; the labs take longer."""
         self.jobs.start_ambient(minutes)
-        for lab, device in sorted({board for boards in kci.DEVICES.values() for board in boards}):
+        for lab, device in boards(self._settings.farm):
             self.backend.submit(lab, device, "baseline of another tree", timedelta(minutes=minutes + LAB_MINUTES))
 
     @property
@@ -242,6 +269,7 @@ class Sandbox:
             prefix=self.registry.prefix,
             mail_port=self.mailbox.port,
             archive=self.mailbox.archive_url,
+            inbox=self.inbox.place,
             api=self.api.url,
             backend=self.targets.url(BACKEND),
             frontend=self.targets.url(FRONTEND),

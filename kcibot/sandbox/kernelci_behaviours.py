@@ -1,20 +1,23 @@
 """What KernelCI's jobs do, in miniature: the same order, the same children, the same ways to end."""
 
 import logging
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import timedelta
 from typing import Protocol
 
 from kcibot.core.ports import Revision
+from kcibot.sandbox import kernelci_chance as chance
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import JenkinsStandIn, RunningBuild, Sleep, Steps, Stopped, WaitFor
-from kcibot.sandbox.jenkins.model import Item
+from kcibot.sandbox.jenkins.model import Item, Run
 from kcibot.sandbox.jenkins.running import FAILURES
+from kcibot.sandbox.kernelci_boards import PLANS, Board, boards, boards_of
+from kcibot.sandbox.kernelci_chance import MINUTE
+from kcibot.sandbox.kernelci_kernels import GCC, Kernel, kernels
+from kcibot.sandbox.kernelci_settings import Faults, Settings, among
 
-MINUTE = 60.0
-TEST_PLANS = ("baseline", "igt", "v4l2-compliance-vivid")
+AMBIENT_KERNELS = 12
 _log = logging.getLogger(__name__)
 
 
@@ -47,13 +50,18 @@ class Backend(Protocol):
         """Every job's config.xml at that commit, by name."""
         ...
 
-    def post_kernel(self, revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None: ...
+    def post_kernel(self, revision: Revision, kernel: Kernel, status: str, warnings: int) -> None: ...
 
-    def revision_done(self, revision: Revision) -> None:
-        """All kernels were built: the status becomes final and report mails are scheduled."""
+    def revision_done(self, revision: Revision, lost: Set[str]) -> None:
+        """All kernels were built: the status becomes final and report mails are scheduled, except those that get lost.
+
+        `lost` are `build` and names of test plans.
+        """
         ...
 
-    def post_tests(self, revision: Revision, lab: str, device: str, plan: str, passed: int, failed: int) -> None: ...
+    def post_tests(self, revision: Revision, board: Board, plan: str, statuses: Mapping[str, str]) -> None:
+        """Every case with PASS or FAIL."""
+        ...
 
     def submit(self, lab: str, device: str, description: str, runs: timedelta) -> None:
         """The lab has one job more, which is over after that time."""
@@ -64,20 +72,6 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """`failure_rate` is of kernels; which ones fail depends on `seed` alone. Times are sandbox minutes."""
-
-    kernels: int = 200
-    failure_rate: float = 0.03
-    seed: str = "kernelci"
-    rootfs_failures: frozenset[tuple[str, str]] = frozenset()
-    kernel_minutes: tuple[float, float] = (4.0, 28.0)
-    rootfs_minutes: tuple[float, float] = (15.0, 55.0)
-    lab_minutes: tuple[float, float] = (5.0, 45.0)
-    bisection_minutes: float = 360.0
-
-
 class Behaviours:
     """One method a job; `ambient` are build configs whose builds are only for show, with the time at which they end."""
 
@@ -85,6 +79,9 @@ class Behaviours:
         self._jenkins = jenkins
         self._backend = backend
         self._settings = settings
+        self._revisions: dict[tuple[str, str], Revision] = {}
+        self._tries: Counter[tuple[Revision, Kernel]] = Counter()
+        self._broken: set[int] = set()
         self.ambient: dict[str, float] = {}
 
     # ---- kernels -----------------------------------------------------------------------------------------------
@@ -109,6 +106,8 @@ class Behaviours:
         if config in self.ambient:
             return (yield from self._ambient_trigger(build, config))
         yield Sleep(40)
+        for lab in sorted(self._labs()):
+            build.artifact(f"{lab}.json", b"{}")
         commit = build.parameters["COMMIT_ID"] or self._backend.branch_head(config)
         rebuild = build.parameters["ALLOW_REBUILD"] == "true"
         if self._backend.last_commit(config) == commit and not rebuild:
@@ -121,77 +120,124 @@ class Behaviours:
         self._backend.upload(f"{folder}/linux-src.tar.gz", f"{commit}\n".encode())
         self._backend.set_last_commit(config, commit)
         build.log("Configs", "Build")
-        wanted = kci.kernels(self._settings.kernels)
-        about = {**_about(revision), "BUILD_CONFIG": config, "COMMIT_ID": commit, "BUILD_ENVIRONMENT": kci.ENVIRONMENT}
-        yield from _all_of(build, kci.KERNEL_BUILD, ({**about, **_kernel(one)} for one in wanted))
+        about = {"BUILD_CONFIG": config, "COMMIT_ID": commit, "GIT_DESCRIBE": revision.kernel}
+        self._revisions[config, commit] = revision
+        yield from self._build_all(build, {**about, **(_about(revision) if self._settings.told_tree else {})})
         build.log("Complete")
         yield from _all_of(build, kci.COMPLETE, [_about(revision)])
         return "SUCCESS"
+
+    def _build_all(self, build: RunningBuild, about: Mapping[str, str]) -> Steps:
+        """Every kernel is built, and tested if it was built well and a lab has a board for it.
+
+        Each in a branch of its own: the quickest is waited for first, so that none waits for another.
+        """
+        children: list[Item] = []
+        try:
+            waiting: list[tuple[float, Item]] = []
+            for kernel in self._wanted(self._settings.faults):
+                children.append(build.trigger(kci.KERNEL_BUILD, {**about, **_kernel(kernel)}))
+                waiting.append((chance.build_seconds(self._settings, kernel), children[-1]))
+            for _, item in sorted(waiting, key=lambda one: one[0]):
+                (run,) = yield WaitFor([item])
+                children.extend(self._schedule_tests(build, run))
+            yield WaitFor(children)
+        except Stopped:
+            build.abort(children)
+            raise
+        return "SUCCESS"
+
+    def _schedule_tests(self, build: RunningBuild, built: Run | None) -> Iterator[Item]:
+        if built is None or built.result != "SUCCESS" or built.number in self._broken:
+            return
+        able = sorted(self._labs() & {board.lab for board in boards_of(self._settings.farm, _kernel_of(built))})
+        if able:
+            origin = {"BUILD_JOB_NAME": built.job.full_name, "BUILD_JOB_NUMBER": str(built.number)}
+            trigger = {"TRIGGER_JOB_NAME": build.job, "TRIGGER_JOB_NUMBER": str(build.number)}
+            yield build.trigger(kci.TEST_RUNNER, {"LABS": " ".join(able), **trigger, **origin})
 
     def kernel_build(self, build: RunningBuild) -> Steps:
         values = build.parameters
         if values["BUILD_CONFIG"] in self.ambient:
             yield Sleep(self._ambient_seconds(build))
             return "SUCCESS"
-        arch, defconfig = values["ARCH"], values["DEFCONFIG"]
-        yield Sleep(self._minutes(self._settings.kernel_minutes, arch, defconfig))
-        passed = self._passes(arch, defconfig)
-        status = "PASS" if passed else "FAIL"
-        build.log(f"{arch} {defconfig}: {status}")
-        environment = values["BUILD_ENVIRONMENT"] or kci.ENVIRONMENT
-        self._backend.post_kernel(_revision(values), arch, defconfig, environment, status)
+        kernel, faults, revision = _kernel_in(values), self._settings.faults, self._revision_of(values)
+        yield Sleep(chance.build_seconds(self._settings, kernel))
+        self._tries[revision, kernel] += 1
+        passed = chance.builds(self._settings, faults, kernel, self._tries[revision, kernel])
+        build.log(f"{kernel.arch} {kernel.defconfig}: {'PASS' if passed else 'FAIL'}")
         if not passed:
             build.log("make: *** [Makefile:185: sub-make] Error 2")
-            return "FAILURE"
-        names = ("ARCH", "DEFCONFIG", "TREE_NAME", "BRANCH", "GIT_DESCRIBE", "BUILD_CONFIG")
-        about = {name: values[name] for name in names}
-        origin = {"BUILD_JOB_NAME": build.job, "BUILD_JOB_NUMBER": str(build.number)}
-        yield from _all_of(build, kci.TEST_RUNNER, [{**about, **origin}])
-        return "SUCCESS"
+            self._broken.add(build.number)
+        self._post_kernel(revision, kernel, faults, passed=passed)
+        return "SUCCESS" if passed or among(faults.unnoticed, kernel) else "FAILURE"
 
     def complete(self, build: RunningBuild) -> Steps:
         yield Sleep(30)
-        self._backend.revision_done(_revision(build.parameters))
+        self._backend.revision_done(_revision(build.parameters), self._settings.faults.mails)
         return "SUCCESS"
 
     def test_runner(self, build: RunningBuild) -> Steps:
         """Ends when the jobs are submitted; the labs' results come later, whatever becomes of Jenkins."""
         yield Sleep(MINUTE)
         values = build.parameters
-        revision = _revision(values)
-        for lab, device in kci.DEVICES.get((values["ARCH"], values["DEFCONFIG"]), ()):
-            for plan in TEST_PLANS:
-                self._submit(revision, lab, device, plan)
+        job = self._jenkins.world.jobs.find(values["BUILD_JOB_NAME"])
+        built = job.runs.get(int(values["BUILD_JOB_NUMBER"])) if job else None
+        if built is None:
+            raise LookupError(f"there are no artifacts of {values['BUILD_JOB_NAME']} {values['BUILD_JOB_NUMBER']}")
+        revision = self._revision_of({one.name: one.value for one in built.parameters})
+        for board in boards_of(self._settings.farm, _kernel_of(built)):
+            for plan in PLANS if board.lab in values["LABS"].split() else ():
+                self._submit(revision, board, plan)
         return "SUCCESS"
 
     def past_run(self, revision: Revision) -> None:
         """The results of an earlier build of that revision, as if it had gone like every other."""
-        for arch, defconfig in kci.kernels(self._settings.kernels):
-            passed = self._passes(arch, defconfig)
-            self._backend.post_kernel(revision, arch, defconfig, kci.ENVIRONMENT, "PASS" if passed else "FAIL")
-            for lab, device in kci.DEVICES.get((arch, defconfig), ()) if passed else ():
-                for plan in TEST_PLANS:
-                    self._post_tests(revision, lab, device, plan)
-        self._backend.revision_done(revision)
+        past = self._settings.past
+        for kernel in self._wanted(past):
+            passed = chance.builds(self._settings, past, kernel)
+            self._post_kernel(revision, kernel, past, passed=passed)
+            for board in boards_of(self._settings.farm, kernel) if passed else ():
+                for plan in PLANS if not past.offline(board) else ():
+                    self._post_tests(revision, board, plan, past)
+        self._backend.revision_done(revision, past.mails)
 
-    def _passes(self, arch: str, defconfig: str) -> bool:
-        return self._share(arch, defconfig, "fails") >= self._settings.failure_rate
+    def _labs(self) -> Set[str]:
+        """Those that answer."""
+        return {board.lab for board in boards(self._settings.farm)} - set(self._settings.faults.labs)
 
-    def _submit(self, revision: Revision, lab: str, device: str, plan: str) -> None:
+    def _revision_of(self, values: Mapping[str, str]) -> Revision:
+        """What a kernel build's parameters name; git is asked once, not by hundreds of builds."""
+        if values["TREE_NAME"]:
+            return _revision(values)
+        config, commit = values["BUILD_CONFIG"], values["COMMIT_ID"]
+        if (config, commit) not in self._revisions:
+            self._revisions[config, commit] = self._backend.revision(config, commit)
+        return self._revisions[config, commit]
+
+    def _wanted(self, faults: Faults) -> list[Kernel]:
+        wanted = kernels(self._settings.kernels, self._settings.compilers)
+        return [kernel for kernel in wanted if not among(faults.unbuilt, kernel)]
+
+    def _post_kernel(self, revision: Revision, kernel: Kernel, faults: Faults, *, passed: bool) -> None:
+        self._backend.post_kernel(revision, kernel, "PASS" if passed else "FAIL", chance.warnings(faults, kernel))
+
+    def _submit(self, revision: Revision, board: Board, plan: str) -> None:
+        faults = self._settings.faults
+
         def post() -> None:
             try:
-                self._post_tests(revision, lab, device, plan)
+                self._post_tests(revision, board, plan, faults)
             except FAILURES:
-                _log.warning("the callback of %s for %s was lost", lab, device, exc_info=True)
+                _log.warning("the callback of %s for %s was lost", board.lab, board.device, exc_info=True)
 
-        seconds = self._minutes(self._settings.lab_minutes, lab, device, plan)
-        self._backend.submit(lab, device, f"{plan} of {revision.kernel}", timedelta(seconds=seconds))
-        self._jenkins.loop.after(seconds, post)
+        seconds = chance.seconds(self._settings, self._settings.lab_minutes, *board, plan)
+        self._backend.submit(*board, f"{plan} of {revision.kernel}", timedelta(seconds=seconds))
+        if not faults.offline(board):
+            self._jenkins.loop.after(seconds, post)
 
-    def _post_tests(self, revision: Revision, lab: str, device: str, plan: str) -> None:
-        cases = 5 + zlib.crc32(plan.encode()) % 40
-        failed = int(self._share(lab, device, plan, "cases") < self._settings.failure_rate)
-        self._backend.post_tests(revision, lab, device, plan, cases - failed, failed)
+    def _post_tests(self, revision: Revision, board: Board, plan: str, faults: Faults) -> None:
+        self._backend.post_tests(revision, board, plan, chance.statuses(self._settings, faults, board, plan))
 
     # ---- root file systems -------------------------------------------------------------------------------------
 
@@ -215,7 +261,7 @@ class Behaviours:
     def rootfs_builder(self, build: RunningBuild) -> Steps:
         name, arch = build.parameters["ROOTFS_CONFIG"], build.parameters["ROOTFS_ARCH"]
         version = build.parameters["PIPELINE_VERSION"]
-        yield Sleep(self._minutes(self._settings.rootfs_minutes, name, arch))
+        yield Sleep(chance.seconds(self._settings, self._settings.rootfs_minutes, name, arch))
         if (name, arch) in self._settings.rootfs_failures:
             build.log("Action `run` failed at stage Run, error: exit status 100", "debos failed")
             return "FAILURE"
@@ -247,25 +293,15 @@ class Behaviours:
         """Some kernels of somebody's tree: nothing is uploaded or posted."""
         yield Sleep(5)
         about = {"BUILD_CONFIG": config, "TREE_NAME": config, "GIT_DESCRIBE": "ambient"}
-        wanted = ({**about, **_kernel(one)} for one in kci.kernels(12))
+        wanted = ({**about, **_kernel(one)} for one in kernels(AMBIENT_KERNELS))
         yield from _all_of(build, kci.KERNEL_BUILD, wanted)
         yield Sleep(max(0.0, self.ambient[config] - build.now.timestamp()))
         return "SUCCESS"
 
     def _ambient_seconds(self, build: RunningBuild) -> float:
         left = self.ambient[build.parameters["BUILD_CONFIG"]] - build.now.timestamp()
-        return max(1.0, left * (0.3 + 0.6 * self._share(build.parameters["ARCH"], build.parameters["DEFCONFIG"])))
-
-    # ---- chance that is the same every time --------------------------------------------------------------------
-
-    def _share(self, *words: str) -> float:
-        """Between 0 and 1, the same for the same words."""
-        return zlib.crc32("/".join((self._settings.seed, *words)).encode()) / 2**32
-
-    def _minutes(self, span: tuple[float, float], *words: str) -> float:
-        """Seconds somewhere in a span of minutes."""
-        low, high = span
-        return MINUTE * (low + (high - low) * self._share("minutes", *words))
+        words = (build.parameters["ARCH"], build.parameters["DEFCONFIG"])
+        return max(1.0, left * (0.3 + 0.6 * chance.share(self._settings, *words)))
 
 
 def _all_of(build: RunningBuild, job: str, wanted: Iterable[Mapping[str, str]]) -> Steps:
@@ -282,9 +318,16 @@ def _all_of(build: RunningBuild, job: str, wanted: Iterable[Mapping[str, str]]) 
     return "SUCCESS"
 
 
-def _kernel(one: tuple[str, str]) -> dict[str, str]:
-    arch, defconfig = one
-    return {"ARCH": arch, "DEFCONFIG": defconfig}
+def _kernel(one: Kernel) -> dict[str, str]:
+    return {"ARCH": one.arch, "DEFCONFIG": one.defconfig, "BUILD_ENVIRONMENT": one.environment}
+
+
+def _kernel_in(values: Mapping[str, str]) -> Kernel:
+    return Kernel(values["ARCH"], values["DEFCONFIG"], values["BUILD_ENVIRONMENT"] or GCC)
+
+
+def _kernel_of(built: Run) -> Kernel:
+    return _kernel_in({one.name: one.value for one in built.parameters})
 
 
 def _about(revision: Revision) -> dict[str, str]:

@@ -7,13 +7,15 @@ from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import Behaviour, JenkinsStandIn
 from kcibot.sandbox.jenkins.model import SCM_CHANGE, Item, Run, UpstreamCause
 from kcibot.sandbox.jenkins.running import FAILURES
-from kcibot.sandbox.kernelci_behaviours import MINUTE, Backend, Behaviours, Settings
+from kcibot.sandbox.kernelci_behaviours import Backend, Behaviours
+from kcibot.sandbox.kernelci_chance import MINUTE
+from kcibot.sandbox.kernelci_settings import Faults, Settings
 
 POLL_SECONDS = 300.0
 """The seed job polls its repository every five minutes."""
 AMBIENT_CONFIG = "mainline"
 
-__all__ = ["Backend", "KernelciJobs", "Settings"]
+__all__ = ["Backend", "Faults", "KernelciJobs", "Settings"]
 
 
 @dataclass(slots=True)

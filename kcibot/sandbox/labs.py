@@ -71,14 +71,20 @@ class LavaStandIn(StandIn):
         runs: timedelta = timedelta(minutes=5),
         submitter: str | None = None,
     ) -> int:
-        """A job that waits, runs and finishes as the clock passes; its number."""
+        """A job that waits, runs and finishes as the clock passes; its number. Without a board online it waits on."""
         now = self._clock.now()
         with self._lock:
             ident = len(self._jobs) + 1
             submitter = submitter or self._user
             times = (now, now + waits, now + waits + runs)
-            self._jobs[ident] = _Job(ident, submitter, device_type, description, *times)
+            held = LabJobState.SUBMITTED if self._offline(device_type) else ""
+            self._jobs[ident] = _Job(ident, submitter, device_type, description, *times, held)
         return ident
+
+    def _offline(self, device_type: str) -> bool:
+        """Whether all boards of that type are; one that was never added may be anywhere."""
+        states = [board.status for board in self._boards.values() if board.device_type == device_type]
+        return bool(states) and all(status is DeviceStatus.OFFLINE for status in states)
 
     def hold(self, ident: int, state: str) -> None:
         """Keep a job in one of LAVA's states, whatever the time."""

@@ -12,6 +12,10 @@ from kcibot.sandbox.clock import SandboxClock
 PATIENCE_SECONDS = 180.0
 LOOK_SECONDS = 0.05
 COMMENT_WINDOW = timedelta(hours=27)
+AFTERWARDS = timedelta(minutes=40)
+"""What is put forward after the release, three times: for the builds, for the labs, and for the end of the watch."""
+TIMES = 3
+FIRST_RESULTS = "first-results:"
 OPEN_NOTE = re.compile(r"^ *\[ \] ([0-9a-f]{6}) ")
 """A line of the checklist of job definitions that nobody has ticked."""
 
@@ -36,6 +40,8 @@ class Play:
         self._messages: dict[int, str] = {}
         self._cards: dict[str, Notice] = {}
         self._waited = False
+        self._put_forward = 0
+        self._told = ""
 
     def run(self) -> list[str]:
         """Play it to its end; what went wrong in the room, in sentences, nothing if all went well."""
@@ -47,8 +53,10 @@ class Play:
                 self._seen = event.number
                 self._hear(event)
             state = self._state()
-            if state in {"succeeded", "aborted"}:
-                return [] if state == "succeeded" else ["the release was aborted"]
+            if state == "aborted":
+                return ["the release was aborted"]
+            if state == "succeeded" and self._is_over():
+                return []
             if state in {"failed", "unknown"}:
                 return [f"the release stands still: {self._card().title}"]
             if not self._alive():
@@ -64,6 +72,8 @@ class Play:
             if event.notice.level is Level.PROMPT:
                 self._answer(event)
         key = event.key or self._messages.get(event.target, "")
+        if key.startswith(FIRST_RESULTS):
+            self._told = key
         if key.endswith(":card"):
             self._cards[key] = event.notice
             self._pass_time(event.notice)
@@ -83,6 +93,15 @@ class Play:
             self._clock.advance(COMMENT_WINDOW)
             if self._busy:
                 self._busy()
+
+    def _is_over(self) -> bool:
+        """Nobody waits for the first results either: each time that something new is said of them, on to the next."""
+        if self._told.endswith(":end"):
+            return True
+        if self._put_forward < TIMES and (not self._put_forward or self._told):
+            self._put_forward, self._told = self._put_forward + 1, ""
+            self._clock.advance(AFTERWARDS)
+        return False
 
     def _card(self) -> Notice:
         return list(self._cards.values())[-1] if self._cards else Notice("there is no card")

@@ -25,7 +25,8 @@ class WaitingRoom:
         """An equal request that waits takes the new one in; its quiet period can only become shorter."""
         self._changed = now
         for item in self.active:
-            if item.job is job and set(item.parameters) == set(parameters):
+            # Both in the order of the job's definition; thousands may wait.
+            if item.job is job and item.parameters == parameters:
                 item.causes.extend(causes)
                 item.due = min(item.due, now + quiet)
                 return item
