@@ -26,6 +26,11 @@ from kcibot_commands.rules.hours import Counting
 _ADDRESS = re.compile(r"[^@\s<>,]+@[^@\s<>,]+")
 
 
+def wrong_addresses(given: tuple[str, ...]) -> list[str]:
+    """Those that are no mail addresses."""
+    return [address for address in given if not _ADDRESS.fullmatch(address)]
+
+
 @dataclass(frozen=True)
 class AnnounceSettings:
     """To whom the announcement goes, and how long people have to comment on it.
@@ -47,7 +52,7 @@ class AnnounceSettings:
     def __post_init__(self) -> None:
         if not self.recipients:
             raise ConfigError("The announcement goes to nobody: recipients is empty.")
-        wrong = [address for address in self.recipients if not _ADDRESS.fullmatch(address)]
+        wrong = wrong_addresses(self.recipients)
         if wrong:
             raise ConfigError(f"The announcement cannot be sent to what is no mail address: {listed(wrong)}.")
         for label, url in (self.links or {}).items():

@@ -49,6 +49,7 @@ class MonitorSettings:
     disabled with the monitor, unless `bisections` says leave. While the monitor is paused, everybody is reminded each
     `remind`. `storage_url` must answer before the monitor is enabled, since it takes silence for news; empty if that
     is not to be checked. `run_job` is a copy of the monitor to start chosen build configs with, empty if there is none.
+    A monitor that is enabled and has not run for `silent_after` is told of.
     """
 
     section: ClassVar[str] = "monitor"
@@ -60,6 +61,7 @@ class MonitorSettings:
     remind: timedelta = timedelta(hours=2)
     storage_url: str = ""
     run_job: str = ""
+    silent_after: timedelta = timedelta(days=1)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from kcibot.sdk import (
 from kcibot_commands.announce import comment_window, send_announcement
 from kcibot_commands.deploy import deploy_backend, deploy_frontend
 from kcibot_commands.drain import drain
+from kcibot_commands.first_results import watch_first_results
 from kcibot_commands.images import build_images, push_images
 from kcibot_commands.jenkins_restart import end_quieting, restart_jenkins
 from kcibot_commands.jobs import apply_job_definitions
@@ -36,7 +37,8 @@ from kcibot_commands.pipecleaner import (
 )
 from kcibot_commands.plan import overview, plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
-from kcibot_commands.report import report, watch_first_results
+from kcibot_commands.report import report
+from kcibot_commands.report_mail import send_report
 from kcibot_commands.rollback_found import NAME as ROLLBACK
 from kcibot_commands.rootfs_amend import amend_for_rootfs
 from kcibot_commands.rootfs_builds import build_rootfs
@@ -98,6 +100,7 @@ RELEASE = Procedure(
     watch_first_results,
     open_production,
     report,
+    send_report,
     title="Release",
 )
 

@@ -16,6 +16,7 @@ from kcibot.sdk import (
     Remember,
     Run,
     RunState,
+    StepKind,
     StepState,
     UserError,
     brief,
@@ -30,12 +31,16 @@ from kcibot_commands.jenkins_restart import QUIETING
 from kcibot_commands.locks import LOCK, PRODUCTION, as_line, read_lock
 from kcibot_commands.monitor_flags import MONITOR, OPENED, PAUSED, read_opened
 from kcibot_commands.monitor_run import CLOSE, CloseArgs
+from kcibot_commands.pipecleaner_renewal import AGAIN, no_longer_awaited
 from kcibot_commands.plan_ahead import with_later_commits
 from kcibot_commands.watch import ABORTED
 
+RETRIED = "retried"
+"""`run/step` -> who retried it last and how often, and why it had to be: for the report of the release."""
 NONE = 0
 """No run number was given: the release is meant, or the only run there is."""
 MOST = 50
+BROKEN = frozenset({StepState.FAILED, StepState.UNKNOWN})
 
 
 @command("release status", role="observer", example="!release status")
@@ -63,9 +68,21 @@ def release_retry(call: Call, step: str = "", *, run: int = NONE, not_done: bool
     chosen = _run(call, run)
     step = step or _broken_step(chosen)
     outcome = call.engine.retry(chosen, step, call.person, not_done=not_done)
+    outcome = replace(outcome, changes=(*outcome.changes, *_retried(call, chosen, step)))
     if not_done and step == send_announcement.id:
         outcome = replace(outcome, changes=(*outcome.changes, Forget(SENDING, str(chosen.id))))
     return outcome if _is_current(chosen, step) else _closed(call, chosen, outcome)
+
+
+def _retried(call: Call, run: Run, step: str) -> tuple[Change, ...]:
+    """Kept where the step had broken: one that went well and is begun anew had no trouble."""
+    record = run.step(step)
+    if record.kind is not StepKind.STEP or record.state not in BROKEN:
+        return ()
+    key = f"{run.id}/{step}"
+    known = call.world.journal.recall(RETRIED).get(key)
+    times = int(known["times"]) if isinstance(known, dict) else 0
+    return (Remember(RETRIED, key, {"by": call.person.id, "times": times + 1, "why": record.text}),)
 
 
 @command("release skip", role="operator", example="!release skip deploy-frontend done by hand")
@@ -89,6 +106,8 @@ def release_abort(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
     chosen = _run(call, run)
     opened = _opened_by(call, chosen)
     aborted = call.engine.abort(chosen, call.person, reason)
+    awaited = no_longer_awaited(call.world.journal.recall(AGAIN), chosen.id)
+    aborted = replace(aborted, changes=(*aborted.changes, *awaited))
     left = _left_behind(call, chosen, opened)
     if not left:
         return aborted

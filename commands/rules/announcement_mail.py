@@ -5,7 +5,7 @@ escaped. The same announcement always renders to the same bytes.
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -75,6 +75,18 @@ def render_cancellation(release: str, opens: datetime, reason: str, prepared_by:
         _Block(_Form.FOOTER, ((f"Prepared by {prepared_by}, sent by kcibot.",),)),
     )
     return _rendered(f"Called off: KernelCI production update {release}", blocks)
+
+
+def render_report(
+    subject: str, opening: str, sections: Sequence[tuple[str, Sequence[str]]], prepared_by: str
+) -> Rendered:
+    """The mail that follows a release: what happened, by headings, of which some may be empty."""
+    blocks = (
+        _Block(_Form.PLAIN, ((opening,),)),
+        *(_Block(_Form.LIST, tuple((line,) for line in lines), f"{head}:" if head else "") for head, lines in sections),
+        _Block(_Form.FOOTER, ((f"Released by {prepared_by}, sent by kcibot.",),)),
+    )
+    return _rendered(subject, blocks)
 
 
 def _rendered(subject: str, blocks: Iterable[_Block]) -> Rendered:

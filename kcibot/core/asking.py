@@ -7,7 +7,7 @@ from kcibot.core.access import Person
 from kcibot.core.card import card, card_key
 from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, Vote, may_vote, standing
 from kcibot.core.journal import ACTED, Change, SaveAsk, SaveRun, SaveVote
-from kcibot.core.procedure import Context, Gate, GateRequest, Preview, Procedure, Step
+from kcibot.core.procedure import Approval, Context, Gate, GateRequest, Preview, Procedure, Step
 from kcibot.core.prompt import prompt
 from kcibot.core.run import SETTLED, Run, StepKind, StepRecord, StepState, again, broken, covered_by, settled
 from kcibot.core.trouble import trouble
@@ -138,6 +138,15 @@ def counted(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[C
         case _:
             run = _asked(world, run, step_id, ask)
     return [SaveAsk(ask), SaveRun(run), *_shown(world, run, ask, votes), *told]
+
+
+def approval(world: World, run: Run, ask: Ask) -> Approval:
+    """By whom that asking was approved, and who overrode it for which reason."""
+    votes = world.journal.votes(ask)
+    have = standing(world.policy(ask.gate_id), world.people, run.starter, votes)
+    reasons = {vote.person: vote.reason for vote in votes if vote.choice is Choice.OVERRIDE and not vote.withdrawn}
+    overrides = tuple((person, reasons.get(person, "")) for person in have.overridden_by)
+    return Approval(ask.gate_id, ask.title, have.approved_by, overrides)
 
 
 def _rejection(world: World, run: Run, ask: Ask, step_id: str) -> tuple[Change, ...]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from kcibot.core.access import Person
+from kcibot.core.asking import approval
 from kcibot.core.cancel import Cancel
 from kcibot.core.card import card, card_key
+from kcibot.core.gate import AskState
 from kcibot.core.journal import Effect, EffectState, Forget, Measured, Remember, SaveEffect
 from kcibot.core.notice import Notice, Progress
-from kcibot.core.procedure import ARRIVES_WITHIN, Happened, Proof, Step
+from kcibot.core.procedure import ARRIVES_WITHIN, Approval, Happened, Proof, Step
 from kcibot.core.run import SETTLED, Run
 from kcibot.core.world import BOT, World
 from kcibot.errors import Aborted, BrokenOff, KcibotError, OutcomeUnknown, PermanentError, TransientError
@@ -167,6 +169,10 @@ class StepContext:
 
     def audit_head(self) -> str:
         return self._world.journal.audit_head()
+
+    def approvals(self) -> tuple[Approval, ...]:
+        asks = self._world.journal.asks(self.run.id)
+        return tuple(approval(self._world, self.run, ask) for ask in asks if ask.state is AskState.APPROVED)
 
     def claim(self, topic: str, key: str, value: object) -> object:
         """Remember the value unless there is one already; return the one that stands."""

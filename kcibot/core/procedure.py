@@ -74,6 +74,16 @@ class NotHappened:
 Proof = Happened[E] | NotHappened
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A gate that people opened: `overrides` are those who broke the glass, each with the reason."""
+
+    gate_id: str
+    title: str
+    approved_by: tuple[str, ...]
+    overrides: tuple[tuple[str, str], ...] = ()
+
+
 class Context(Protocol):
     """What a step is given to work with."""
 
@@ -154,6 +164,10 @@ class Context(Protocol):
 
     def audit_head(self) -> str:
         """The hash of the audit log's newest entry: whoever has it can prove later that nothing was cut off."""
+        ...
+
+    def approvals(self) -> tuple[Approval, ...]:
+        """Every gate of this run that stands approved, also those that steps asked for, in the order of asking."""
         ...
 
     def claim(self, topic: str, key: str, value: object) -> object:
