@@ -271,12 +271,12 @@ def _drained(context: Context, state: Watching, verdict: Verdict, jobs: int) -> 
     left_out = holders_of.names(verdict.seen.left_out)
     value = Drained(since, verdict.session, jobs, left_out, state.restarts)
     lines = [f"Nothing of {jobs} jobs ran, waited or started from {since:%H:%M:%S} UTC on."]
-    lines += [f"Burn-down: {curve}"] if (curve := burn_down.drawn(state.curve)) else []
     lines += [f"Left out: {name}" for name in left_out]
     lines += ["Jenkins was restarted meanwhile: what ran then was killed."] if state.restarts else []
     title = f"Jenkins is drained, after {span(context.clock.cautious_now() - state.started)} of waiting"
     mentions = to_mention(context, Event.DRAIN)
-    context.say("drained", Notice(title, Level.ALERT, tuple(lines), mentions=mentions))
+    picture = burn_down.drawn(state.curve)
+    context.say("drained", Notice(title, Level.ALERT, tuple(lines), mentions=mentions, picture=picture))
     forget_once(context, Event.DRAIN)
     _forget_ignored(context)
     apart = f", apart from {listed(left_out)}" if left_out else ""

@@ -204,8 +204,7 @@ def drain_status(call: Call) -> Outcome:
     begun = run.step(drain.id).started_at
     since = f" for {span(call.world.clock.now() - begun)}" if begun else ""
     state = load(run.step(drain.id).value)
-    curve = burn_down.drawn(state.curve) if state else ""
     text = _how_it_stands(run) if _level(run) is Level.WARNING else run.step(drain.id).text
-    lines = (text or "begun just now", *([f"Burn-down: {curve}"] if curve else []))
-    told = Notice(f"{run.title} has been waiting{since}.", lines=lines)
+    picture = burn_down.drawn(state.curve) if state else None
+    told = Notice(f"{run.title} has been waiting{since}.", lines=(text or "begun just now",), picture=picture)
     return Outcome(told, outcome.changes, outcome.wake)

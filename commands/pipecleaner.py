@@ -1,41 +1,42 @@
 """Step 9: the pipe cleaner, a full build and test run of one known-good kernel through the new code, and its verbs."""
 
-from collections.abc import Iterable
-
 from kcibot.sdk import (
     Call,
+    Change,
     Context,
     Done,
+    Forget,
     Gate,
     Notice,
     Outcome,
     Procedure,
+    Reason,
     Remember,
     Run,
     Step,
-    StepRecord,
     StepState,
     UserError,
     command,
-    listed,
+    nearest,
 )
+from kcibot_commands.pipecleaner_accept import ACCEPT, about_results, accept_results, accepted
 from kcibot_commands.pipecleaner_configs import PipecleanerArgs, PipecleanerSettings
+from kcibot_commands.pipecleaner_history import beside
 from kcibot_commands.pipecleaner_prepare import prepare_pipe_cleaner
-from kcibot_commands.pipecleaner_results import (
-    HISTORY,
-    about_results,
-    accept_results,
-    accepted,
-    baseline,
-    compare_results,
-    history_rows,
-    judged,
-    shown,
-    summary,
-    taken,
+from kcibot_commands.pipecleaner_renewal import AGAIN, RetryArgs, ask_acceptance_anew, begun
+from kcibot_commands.pipecleaner_results import compare_results, comparison, shown, summary
+from kcibot_commands.pipecleaner_retry import build_failed_again
+from kcibot_commands.pipecleaner_run import STOPS, Cleaned, run_pipe_cleaner
+from kcibot_commands.pipecleaner_which import (
+    ALL,
+    FAILED,
+    begin_anew,
+    building_again,
+    last,
+    open_acceptance,
+    under_way,
+    wanted,
 )
-from kcibot_commands.pipecleaner_retry import RETRY, RetryArgs
-from kcibot_commands.pipecleaner_run import LAST, STOPS, TOPIC, Cleaned, run_pipe_cleaner
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules.problem import worded
 
@@ -49,10 +50,8 @@ __all__ = [
     "run_pipe_cleaner",
 ]
 
-ACCEPT = "accept"
-ALL = "all"
-FAILED = "failed"
-UNDER_WAY = frozenset({StepState.RUNNING, StepState.WAITING})
+NO_REASON = Reason("no reason given")
+VERBS = ("status", "show", "compare", "retry", "stop", "history")
 
 PIPECLEANER = Procedure(
     "pipecleaner",
@@ -62,14 +61,30 @@ PIPECLEANER = Procedure(
     run_pipe_cleaner,
     compare_results,
     open_production,
+    Gate(ACCEPT, "Accept the pipe cleaner's results", about=about_results),
+    accept_results,
     title="Pipe cleaner",
 )
+RETRY = Procedure(
+    "pipecleaner retry",
+    Gate("pipecleaner", "Build kernels of a pipe cleaner again"),
+    build_failed_again,
+    compare_results,
+    Gate(ACCEPT, "Accept the pipe cleaner's results", about=about_results),
+    accept_results,
+    title="Kernels built again",
+)
+"""Of a pipe cleaner that nobody is asked to accept any more."""
+RETRY_INSIDE = Procedure(
+    "pipecleaner retry inside", build_failed_again, ask_acceptance_anew, title="Kernels built again"
+)
+"""While people are asked to accept: the run in which they are asks them anew."""
 
 
 def show_comparison(context: Context) -> Done[None]:
     """The last pipe cleaner as the results API has it now, beside its baseline."""
     cleaned = context.args(Cleaned)
-    compared = judged(context, cleaned, taken(context, cleaned), baseline(context, cleaned))
+    compared, _trouble = comparison(context, cleaned)
     return Done("\n".join([f"Pipe cleaner: {summary(compared)}", *shown(compared)]), None)
 
 
@@ -84,121 +99,105 @@ COMPARE = Procedure(
 @command("pipecleaner", role="operator", example="!pipecleaner kernelci")
 def pipecleaner(call: Call, config: str = "") -> Outcome:
     """Build and test one build config all through, once approved, and compare it with the last accepted run."""
-    running = _under_way(call)
+    _refuse_misspelt(config)
+    running = under_way(call)
     if running:
         raise UserError(f"{running.title} is at it already: !pipecleaner status")
+    for run in call.world.journal.open_runs():
+        if run.procedure == PIPECLEANER.name and run.current and run.current is run.steps[0]:
+            raise UserError(f"{run.title} is there already, {run.current.text or 'about to begin'}")
     name = config or call.settings(PipecleanerSettings).config
     return call.start(PIPECLEANER, f"Pipe cleaner {name}", PipecleanerArgs(name))
 
 
-@command("pipecleaner status", role="observer")
-def pipecleaner_status(call: Call) -> Outcome:
-    """Say how far the pipe cleaner is, or how the last one ended."""
-    running = _under_way(call)
-    if running:
-        return Outcome(Notice(f"{running.title}: {_step(running).text or 'starting'}"))
-    run, cleaned = _last(call)
-    step = run.step(run_pipe_cleaner.id)
-    judgement = next((one.text for one in run.steps if one.id == compare_results.id), "")
-    lines = tuple(line for line in (f"Verdict: {judgement}" if judgement else "", cleaned.url) if line)
-    return Outcome(Notice(f"The last pipe cleaner, {cleaned.kernel}: {step.text}", lines=lines))
+def _refuse_misspelt(config: str) -> None:
+    """A verb with a slip in it is no build config: nothing is started on a guess."""
+    verb = nearest(config.lower(), VERBS)
+    if verb:
+        raise UserError(f"“{config}” looks like !pipecleaner {verb}. Nothing was started; type that, or a build config")
 
 
-@command("pipecleaner compare", role="operator")
-def pipecleaner_compare(call: Call) -> Outcome:
-    """Compare the last run anew; if its acceptance is being asked for, it is asked for the new results."""
-    run, cleaned = _last(call)
-    if not run.ended and any(step.id == ACCEPT and step.state is not StepState.DONE for step in run.steps):
-        outcome = _begin_anew(call, run, (compare_results.id, ACCEPT))
-        return Outcome(Notice(f"I look at the results of {cleaned.kernel} again."), outcome.changes, outcome.wake)
-    return call.start(COMPARE, args=cleaned)
+@command("pipecleaner compare", role="operator", example="!pipecleaner compare v5.10.79-1-g0123456789ab")
+def pipecleaner_compare(call: Call, kernel: str = "") -> Outcome:
+    """Look at the last run's results anew, and ask anew if its acceptance is open; or show it beside an older one."""
+    if kernel:
+        return Outcome(beside(call, kernel))
+    run, cleaned = last(call)
+    if not open_acceptance(run):
+        return call.start(COMPARE, args=cleaned)
+    anew = begin_anew(call, run, (compare_results.id, ACCEPT))
+    told = Notice(f"I look at the results of {cleaned.kernel} again; then {run.title} asks anew.")
+    return Outcome(told, (*anew.changes, Forget(AGAIN, str(run.id))), anew.wake)
 
 
 @command("pipecleaner retry", role="operator", example="!pipecleaner retry arm64")
-def pipecleaner_retry(call: Call, what: str = FAILED) -> Outcome:
-    """Build again what failed, what failed on one architecture, or all of it."""
-    running = _under_way(call)
+def pipecleaner_retry(call: Call, what: str = FAILED, *, whole: bool = False) -> Outcome:
+    """Build again what failed, what failed on an architecture or compiler (--whole: what passed there, too), or all."""
+    running = under_way(call) or building_again(call)
     if running:
-        raise UserError(f"{running.title} is still at it; !pipecleaner stop ends it")
+        raise UserError(f"“{running.title}” is still at it: !pipecleaner status shows it, !pipecleaner stop ends it")
     if what == ALL:
         return _all_again(call)
-    _run, cleaned = _last(call)
-    builds = tuple(one for one in cleaned.failed if what in {FAILED, one.arch})
-    if not builds:
-        archs = sorted({one.arch for one in cleaned.failed})
-        where = f"; failures are on {listed(archs)}" if archs else "; nothing failed"
-        raise UserError(f"there is nothing to build again for “{what}” in {cleaned.kernel}{where}")
+    run, cleaned = last(call)
+    builds = wanted(call, run, cleaned, what, whole=whole)
     title = f"{worded(len(builds), 'kernel')} of {cleaned.kernel} again"
-    return call.start(RETRY, title, RetryArgs(cleaned, builds))
+    if not open_acceptance(run):
+        return call.start(RETRY, title, RetryArgs(cleaned, builds))
+    return _again_inside(call, run, title, RetryArgs(cleaned, builds, run.id))
 
 
-@command("pipecleaner stop", role="operator")
-def pipecleaner_stop(call: Call) -> Outcome:
-    """End the pipe cleaner's builds; what there is of it is judged as it is."""
-    running = _under_way(call)
-    if running is None:
-        raise UserError("no pipe cleaner is running")
-    stop = Remember(STOPS, str(running.id), {"by": call.person.id})
-    return call.audited(Outcome(Notice("I end it at my next look."), (stop,)), "pipecleaner stop", running.title)
-
-
-@command("pipecleaner history", role="observer")
-def pipecleaner_history(call: Call, number: int = 10) -> Outcome:
-    """List the last pipe cleaners with their verdicts."""
-    rows = history_rows(call.world.journal.recall(HISTORY), number)
-    return Outcome(Notice("Pipe cleaners, newest first" if rows else "There has been no pipe cleaner yet", lines=rows))
-
-
-# ---- finding runs ----------------------------------------------------------------------------------------------
-
-
-def _under_way(call: Call) -> Run | None:
-    """The open run whose pipe cleaner is being built or tested now."""
-    for run in call.world.journal.open_runs():
-        current = run.current
-        if current and current.id == run_pipe_cleaner.id and current.state in UNDER_WAY:
-            return run
-    return None
-
-
-def _step(run: Run) -> StepRecord:
-    return run.step(run_pipe_cleaner.id)
-
-
-def _last(call: Call) -> tuple[Run, Cleaned]:
-    """The last run with a pipe cleaner in it, and how that ended. Raises UserError if there is none."""
-    last = call.world.journal.recall(TOPIC).get(LAST)
-    if not isinstance(last, dict):
-        raise UserError("there has been no pipe cleaner yet: !pipecleaner CONFIG runs one")
-    run = call.world.journal.run(int(last["run"]))
-    value = _step(run).value
-    if value is None or _step(run).state is not StepState.DONE:
-        raise UserError(f"the pipe cleaner of {run.title} was begun anew: !pipecleaner status")
-    return run, call.world.journal.codec.load(Cleaned, value)
+def _again_inside(call: Call, run: Run, title: str, args: RetryArgs) -> Outcome:
+    """The open question is void at once, and asked anew with the results of those kernels; all in one transaction."""
+    again = call.start(RETRY_INSIDE, title, args)
+    anew = begin_anew(call, run, (compare_results.id, ACCEPT))
+    until = call.world.clock.now() + build_failed_again.limit
+    waits = begun(run.id, again.wake[0], len(args.builds), until)
+    lines = (
+        f"What “{run.title}” asked is void, and so are votes on it: it compares and asks anew when they have ended.",
+        "!pipecleaner status shows how far it is, !pipecleaner stop ends it, !pipecleaner compare goes on without it.",
+    )
+    told = Notice(f"I build {worded(len(args.builds), 'kernel')} of {args.cleaned.kernel} again.", lines=lines)
+    return Outcome(told, (*again.changes, *anew.changes, waits), (*again.wake, *anew.wake))
 
 
 def _all_again(call: Call) -> Outcome:
     """Inside an open run its steps begin anew, down to the acceptance; else a new run of the same build config."""
-    for run in call.world.journal.open_runs():
-        steps = {step.id: step for step in run.steps}
-        if run_pipe_cleaner.id in steps and steps[run_pipe_cleaner.id].state is not StepState.PENDING:
-            return _begin_anew(call, run, (run_pipe_cleaner.id, compare_results.id, ACCEPT))
-    _run, cleaned = _last(call)
+    run, cleaned = last(call)
+    if open_acceptance(run):
+        anew = begin_anew(call, run, (run_pipe_cleaner.id, compare_results.id, ACCEPT))
+        return Outcome(
+            Notice(f"I build all of {cleaned.kernel} again; then {run.title} asks anew."), anew.changes, anew.wake
+        )
     return call.start(PIPECLEANER, f"Pipe cleaner {cleaned.config}", PipecleanerArgs(cleaned.config))
 
 
-def _begin_anew(call: Call, run: Run, ids: Iterable[str]) -> Outcome:
-    """All these steps in one transaction, as far as the run has them and they have begun."""
-    outcome = Outcome()
-    for step_id in ids:
-        if any(step.id == step_id and step.state is not StepState.PENDING for step in run.steps):
-            one = call.engine.retry(run, step_id, call.person)
-            run = _changed(one, run)
-            outcome = Outcome(None, (*outcome.changes, *one.changes), one.wake)
-    return outcome
+@command("pipecleaner stop", role="operator", example="!pipecleaner stop the lab moves today")
+def pipecleaner_stop(call: Call, reason: Reason = NO_REASON) -> Outcome:
+    """End what the pipe cleaner builds on Jenkins; what there is of it is judged as it is, and never a pass."""
+    running = under_way(call) or building_again(call)
+    if running is None:
+        raise UserError(_nothing_to_stop(call))
+    if str(running.id) in call.world.journal.recall(STOPS):
+        raise UserError(f"“{running.title}” is being stopped already: !pipecleaner status")
+    if running.holds:
+        raise UserError(f"“{running.title}” stands still; !release continue --run {running.id} lets it look, and stop")
+    stop: Change = Remember(STOPS, str(running.id), {"by": call.person.id, "reason": reason})
+    step = running.current.text if running.current else ""
+    lines = (
+        *((f"So far: {step}.",) if step else ()),
+        "Its builds that run or wait on Jenkins are ended; what has ended is kept and judged.",
+        "That cannot be taken back: !pipecleaner retry all builds it anew.",
+    )
+    told = Notice(f"I end “{running.title}” at my next look.", lines=lines)
+    return call.audited(Outcome(told, (stop,)), "pipecleaner stop", running.title, reason=reason, run=running.id)
 
 
-def _changed(outcome: Outcome, before: Run) -> Run:
-    """The run as that outcome leaves it."""
-    runs = [getattr(change, "run", None) for change in outcome.changes]
-    return next((run for run in runs if isinstance(run, Run)), before)
+def _nothing_to_stop(call: Call) -> str:
+    for run in call.world.journal.open_runs():
+        step = run.current
+        ask = call.world.journal.ask(run.id, step.id) if step and step.state is StepState.WAITING else None
+        if step and ask and step is run.steps[0] and run.procedure in {PIPECLEANER.name, RETRY.name}:
+            return f"{run.title} has not begun: !reject {ask.code} REASON ends it"
+        if step and ask and step.id == ACCEPT:
+            return f"all of {run.title} is built, and nothing runs: people are asked to accept it (!approve {ask.code})"
+    return "no pipe cleaner is running"

@@ -12,12 +12,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from kcibot.config import Config, ConfigProblems, Images, Login, Mail, Secret, Tracker
+from kcibot.config import Config, ConfigProblems, Images, Login, Mail, ReportInbox, Secret, Tracker
 from kcibot.core.clock import SystemClock
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
 from kcibot.core.message import Incoming
 from kcibot.core.ports import ChatAdapter, Clock, GitHost, ImageRegistry, IssueTracker, Mailer, Ports
+from kcibot.core.ports import ReportInbox as ReportMails
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
@@ -181,6 +182,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
             results.timeout.total_seconds(),
             results.task_probe,
             results.probe_timeout.total_seconds(),
+            services.storage.url,
         ),
         files=HttpFileStore(services.storage.timeout.total_seconds()),
         labs=tuple(
@@ -188,6 +190,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
             for name, lab in services.labs.items()
         ),
         tracker=_tracker(services.tracker, redactor) if services.tracker else None,
+        report_inbox=_report_inbox(services.report_inbox, redactor) if services.report_inbox else None,
     )
 
 
@@ -236,6 +239,15 @@ def _mailer(mail: Mail, redactor: Redactor) -> Mailer:
         sent_folder=folder,
         archive_url=mail.archive_url or "",
     )
+
+
+def _report_inbox(inbox: ReportInbox, redactor: Redactor) -> ReportMails:
+    from kcibot.services.mail_imap import MailFolder  # noqa: PLC0415
+    from kcibot.services.mail_reports import ImapReports  # noqa: PLC0415
+
+    password, ca_file = inbox.password.reader(redactor), str(inbox.ca_file or "")
+    place = MailFolder(inbox.host, inbox.user, password, inbox.folder, inbox.port, ca_file)
+    return ImapReports(place, inbox.timeout.total_seconds())
 
 
 def _tracker(tracker: Tracker, redactor: Redactor) -> IssueTracker:

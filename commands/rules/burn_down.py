@@ -1,12 +1,14 @@
-"""How the work on Jenkins grew less: a curve that is kept small, and drawn in one line of text."""
+"""How much of something there was over time: curves that are kept small, and what people are shown of them."""
 
-BARS = "▁▂▃▄▅▆▇█"
-COLUMNS = 24
+from collections.abc import Iterable
+
+from kcibot.sdk import Chart, Picture, Series
+
 MOST = 96
 """Of more points than this the one is left out that stands closest to its neighbours: a drain may last for days."""
 
 Curve = tuple[tuple[float, int], ...]
-"""Minutes since the beginning, and how many builds ran or waited then; in the order of time."""
+"""Minutes since the beginning, and how many there were then (builds left, kernels ended); in the order of time."""
 
 
 def added(curve: Curve, minutes: float, count: int) -> Curve:
@@ -20,17 +22,13 @@ def added(curve: Curve, minutes: float, count: int) -> Curve:
     return (*curve[:spare], *curve[spare + 1 :])
 
 
-def drawn(curve: Curve) -> str:
-    """`13 ██▇▆▅▃▁ 0 in 21 min`; empty while there is nothing to see in it."""
-    highest = max((count for _, count in curve), default=0)
-    if len(curve) <= 1 or not highest:
-        return ""
-    last = curve[-1][0]
-    counts = [_at(curve, last * column / (COLUMNS - 1)) for column in range(COLUMNS)]
-    bars = "".join(BARS[-(-count * (len(BARS) - 1) // highest)] for count in counts)
-    return f"{curve[0][1]} {bars} {curve[-1][1]} in {last:.0f} min"
+def chart(title: str, unit: str, curves: Iterable[tuple[str, Curve]]) -> Chart:
+    """The curves that have anything to see in them, each under its label, on one scale."""
+    seen = [(label, curve) for label, curve in curves if any(count for _, count in curve)]
+    return Chart(title, unit, tuple(Series(label, curve) for label, curve in seen))
 
 
-def _at(curve: Curve, minutes: float) -> int:
-    """What the last look until then saw."""
-    return next((count for at, count in reversed(curve) if at <= minutes), curve[0][1])
+def drawn(curve: Curve, title: str = "Burn-down", unit: str = "builds") -> Picture | None:
+    """A picture of that curve alone; None while there is nothing to see in it."""
+    one = chart(title, unit, [("", curve)])
+    return Picture(title, (one,)) if one.series and len(curve) > 1 else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
+from kcibot.core.sparkline import sparklines
 
 MARKS = {
     Level.INFO: "",
@@ -59,6 +60,8 @@ def notice_rows(notice: Notice, width: int, lead: str = "", indent: int = INDENT
     rows = [Row(text, _COLOURS[notice.level]) for text in wrap(notice.title, width, lead + MARKS[notice.level], pad)]
     rows += [Row(text) for text in _fields(notice.fields, width, pad)]
     rows += [Row(text) for line in _lines(notice) for text in wrap(line, width, pad, deeper)]
+    if notice.picture:
+        rows += [Row(text) for line in sparklines(notice.picture) for text in wrap(line, width, pad, deeper)]
     if notice.progress:
         rows.append(Row(pad + bar(notice.progress)))
     rows += [Row(text, _CYAN) for text in _buttons(notice.buttons, width, pad)]

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from kcibot.core.notice import Button, Field, Level, Notice, Progress
+from kcibot.core.notice import Button, Chart, Field, Level, Notice, Picture, Progress, Series
 from kcibot.errors import PermanentError
 
 
@@ -78,4 +78,14 @@ def _notice(value: dict[str, Any]) -> Notice:
         buttons=tuple(Button(**button) for button in value["buttons"]),
         mentions=tuple(value["mentions"]),
         brief=value["brief"],
+        picture=_picture(value["picture"]) if value.get("picture") else None,
     )
+
+
+def _picture(value: dict[str, Any]) -> Picture:
+    return Picture(value["title"], tuple(map(_chart, value["charts"])), value["unit"])
+
+
+def _chart(value: dict[str, Any]) -> Chart:
+    series = tuple(Series(one["label"], tuple((x, y) for x, y in one["points"])) for one in value["series"])
+    return Chart(value["title"], value["unit"], series)

@@ -145,6 +145,16 @@ class Mail(Block):
         return self
 
 
+class ReportInbox(Login):
+    """The mailbox (over TLS) into which the backend's report mails come; it is only looked into."""
+
+    host: Text = Field(examples=['"imap.example.org"'])
+    port: Port = 993
+    folder: Text = "INBOX"
+    ca_file: FilePath | None = Field(default=None, examples=['"/etc/ssl/certs/ca-certificates.crt"'])
+    timeout: Timeout = timedelta(seconds=30)
+
+
 class ResultsApi(Block):
     """KernelCI's backend. `versions` maps a component to the address that tells which version of it runs."""
 
@@ -210,6 +220,7 @@ class Services(Block):
     images: Images = Field(examples=['{registry: "https://registry-1.docker.io"}'])
     mail: Mail = Field(examples=['{host: "smtp.example.org"}'])
     results_api: ResultsApi = Field(examples=['{url: "https://api.kernelci.org", token: {env: NAME}, versions: ...}'])
+    report_inbox: ReportInbox | None = Field(default=None, examples=['{host: "imap.example.org", user: ..., ...}'])
     storage: Storage = Field(examples=['{url: "https://storage.kernelci.org"}'])
     tracker: Tracker | None = Field(default=None, examples=["{repository: kernelci/kernelci-core, token: ...}"])
     labs: Mapping[Name, Lab] = Field(default={}, examples=["{lab-one: {url: ..., user: ..., token: {env: NAME}}}"])

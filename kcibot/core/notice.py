@@ -43,12 +43,44 @@ class Button:
     command: str
 
 
+MINUTES = "min"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One curve: what it is called, and its points (x, y) in the order of x."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Curves of one thing on one scale. `unit` is what y counts, such as `kernels`."""
+
+    title: str
+    unit: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Charts one above the other, as data: a network that takes pictures draws them, others show a line of text each.
+
+    `unit` is that of x, which all charts share.
+    """
+
+    title: str
+    charts: tuple[Chart, ...]
+    unit: str = MINUTES
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One message to people: a title that stands alone, then what explains it.
 
     `lines` are short sentences or rows; `mentions` are ids of persons to be addressed; `brief` is the essence in
-    one line, for networks where lines are dear (the title if empty).
+    one line, for networks where lines are dear (the title if empty). What `picture` shows is said nowhere else.
     """
 
     title: str
@@ -59,3 +91,4 @@ class Notice:
     buttons: tuple[Button, ...] = ()
     mentions: tuple[str, ...] = ()
     brief: str = ""
+    picture: Picture | None = None

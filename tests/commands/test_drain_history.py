@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kcibot.chat.console_render import render
 from kcibot.core.journal import Measured
+from kcibot.core.notice import Notice
 from kcibot.core.run import RunState
+from kcibot.core.sparkline import BARS, COLUMNS, sparklines
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
 from kcibot_commands.rules import burn_down
@@ -31,6 +34,11 @@ def busy(ci: CiBench, job: str, seconds: float) -> None:
 def measured(ci: CiBench, job: str) -> list[tuple[str, str, int]]:
     ci.bench.journal.writer.flush()
     return [(one.ident, one.result, round(one.seconds)) for one in ci.bench.journal.history("build", job, 20)]
+
+
+def replies(ci: CiBench) -> list[Notice]:
+    ci.bench.deliver()
+    return [notice for key, notice in ci.bench.notices.items() if key.startswith("reply:")]
 
 
 def test_builds_that_the_drain_saw_end_are_measured_once(ci: CiBench) -> None:
@@ -77,13 +85,16 @@ def test_the_end_of_a_drain_shows_how_the_work_grew_less(ci: CiBench) -> None:
     ci.say("!drain wait")
     ci.bench.tick(timedelta(minutes=11))
     ci.say("!drain status")
-    assert "Burn-down: 2 " in ci.said()
+    assert "Burn-down: 2 " in "\n".join(line for reply in replies(ci) for line in render(reply, 120))
     ci.bench.tick(timedelta(minutes=1))
     while not ci.bench.journal.run(1).ended:
         ci.bench.tick(timedelta(seconds=30))
-    (line,) = [one for one in ci.notice("drained").lines if one.startswith("Burn-down: ")]
+    notice = ci.notice("drained")
+    (line,) = [one.strip() for one in render(notice, 120) if "Burn-down" in one]
     assert line.startswith("Burn-down: 2 █")
     assert "▁ 0 in " in line
+    assert notice.picture
+    assert notice.picture.charts[0].unit == "builds"
 
 
 def test_a_curve_stays_small_however_long_it_gets() -> None:
@@ -93,12 +104,14 @@ def test_a_curve_stays_small_however_long_it_gets() -> None:
     assert len(curve) <= burn_down.MOST
     assert (curve[0], curve[-1]) == ((0, 500), (4999, 0))
     wrong = [count - (5000 - minute) / 10 for minute, count in curve]
-    assert max(map(abs, wrong)) < 500 / len(burn_down.BARS), "it is still the same curve"
+    assert max(map(abs, wrong)) < 500 / len(BARS), "it is still the same curve"
     gaps = [after[0] - before[0] for before, after in itertools.pairwise(curve)]
-    assert max(gaps) < 5000 / burn_down.COLUMNS
-    drawn = burn_down.drawn(curve)
-    assert drawn == f"500 {''.join(sorted(drawn.split()[1], reverse=True))} 0 in 4999 min"
+    assert max(gaps) < 5000 / COLUMNS
+    picture = burn_down.drawn(curve)
+    assert picture
+    (drawn,) = sparklines(picture)
+    assert drawn == f"Burn-down: 500 {''.join(sorted(drawn.split()[2], reverse=True))} 0 in 3 d 11 h"
 
 
 def test_nothing_is_drawn_of_nothing() -> None:
-    assert burn_down.drawn(()) == burn_down.drawn(((0.0, 0), (1.0, 0))) == burn_down.drawn(((0.0, 3),)) == ""
+    assert burn_down.drawn(()) is burn_down.drawn(((0.0, 0), (1.0, 0))) is burn_down.drawn(((0.0, 3),)) is None

@@ -14,6 +14,7 @@ from kcibot.core.ports import Revision
 from kcibot.sandbox.bot_process import BotProcess
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
 from kcibot.sandbox.http import Fault, FaultKind
+from kcibot.sandbox.kernelci_kernels import Kernel
 from kcibot.sandbox.mailbox import MailFault
 from kcibot.sandbox.proof import Proof
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY
@@ -186,25 +187,22 @@ def test_results_that_cannot_be_seen_are_no_pass_and_a_lost_architecture_is_a_fa
     with bad_day(tmp_path, "core") as day:
         post = day.sandbox.backend.post_kernel
 
-        def no_mips(revision: Revision, arch: str, defconfig: str, environment: str, status: str) -> None:
-            post(revision, arch, defconfig, environment, "FAIL" if arch == "mips" else status)
+        def no_mips(revision: Revision, kernel: Kernel, status: str, warnings: int) -> None:
+            post(revision, kernel, "FAIL" if kernel.arch == "mips" else status, warnings)
 
         day.sandbox.backend.post_kernel = no_mips  # type: ignore[method-assign]  # what the labs' compilers do today
         day.silent.add("accept")
-        day.until(lambda: "276 test results" in day.line("Pipe cleaner"))
+        day.until(lambda: "all 20 kernels built" in day.line("Pipe cleaner"))
         day.sandbox.api.faults.add(Fault(FaultKind.STATUS, "GET /", times=10000, status=503))
-        day.until(lambda: "answered 503. I look again" in day.line("Pipe cleaner"))
-        day.sandbox.clock.advance(timedelta(hours=3))
-        number = day.say("operator", "!ping")
-        day.see("pong", number)
-        assert not day.saying("Pipe cleaner: ")
+        day.until(lambda: "the results API does not answer" in day.line("Pipe cleaner"))
+        unseen = day.asked("accept")
+        assert "Proposed: unknown" in day.notice(unseen)
         day.sandbox.api.faults.clear()
-        first = day.asked("accept")
-        assert "Proposed: unknown" in day.notice(first)
-        assert "!pipecleaner retry failed" in day.notice(first)
-        number = day.say("operator", "!pipecleaner retry failed")
-        day.until(lambda: "6 failed again" in day.card().lines[-1], patience=30)
         day.say("operator", "!pipecleaner compare")
+        first = day.asked("accept", after=unseen)
+        assert "Proposed: fail: all 6 kernels of architecture mips fail" in day.notice(first)
+        number = day.say("operator", "!pipecleaner retry failed")
+        day.until(lambda: any("6 failed again" in line for line in day.card().lines), patience=30)
         assert "Proposed: fail" in day.notice(day.asked("accept", after=first))
         day.say("manager-2", f"!reject {day.code('accept')} mips is gone")
         alert = day.breaks("Accept the pipe cleaner's results")
