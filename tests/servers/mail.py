@@ -3,10 +3,12 @@
 Unencrypted SMTP: STARTTLS of Debian's build of OpenSMTPD fails with every key. IMAP is over TLS.
 """
 
+import fcntl
 import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,6 +84,7 @@ def mail_servers() -> Iterator[MailServers]:
     """With a user of their own, who is gone afterwards."""
     needed(["smtpd", "dovecot", "openssl", "useradd", "userdel"], PACKAGES, root=True)
     with ExitStack() as stack:
+        stack.enter_context(_alone())
         folder = stack.enter_context(folder_for("mail"))
         user = stack.enter_context(_user())
         stack.enter_context(_spool())
@@ -93,6 +96,14 @@ def mail_servers() -> Iterator[MailServers]:
         until(lambda: _greets(servers.smtp_port), smtp_log)
         until(listens(servers.imap_port), imap_log)
         yield servers
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """OpenSMTPD has one control socket on the machine: tests that run beside each other take turns."""
+    with (Path(tempfile.gettempdir()) / "kcibot-tests-smtpd.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
