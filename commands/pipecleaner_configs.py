@@ -78,8 +78,9 @@ class PipecleanerSettings:
     branch that builds every configuration. `suffix`: how the tag is numbered. `how`: `monitor` or `trigger-job`.
     `trigger_job`, `kernel_job`: the Jenkins jobs of a revision and of one kernel.
     `complete_job`, `test_job`: those that end a revision and that submit tests; empty is not followed. `retries`: how
-    often a kernel that failed is built again before it counts. `timeout`: after so
-    long the run is judged as it is. `look`: the span between two looks. `tests_quiet`: the labs are taken to be done
+    often a kernel that failed is built again before it counts. `timeout`: after so long the run is judged as it is.
+    `silence`: all is built, and the results API has not answered for so long: it is judged as it is, too.
+    `look`: the span between two looks. `tests_quiet`: the labs are taken to be done
     when no result came for so long after the builds; zero does not wait for them. `thresholds`: the numbers of the
     verdict. `previous`: the kernel of an earlier good run, to compare with while none was accepted by the bot yet.
     """
@@ -102,6 +103,7 @@ class PipecleanerSettings:
     test_job: str = "test-runner"
     retries: int = 1
     timeout: timedelta = timedelta(hours=12)
+    silence: timedelta = timedelta(minutes=30)
     look: timedelta = timedelta(minutes=1)
     tests_quiet: timedelta = timedelta(minutes=30)
     thresholds: Thresholds = field(default_factory=Thresholds)

@@ -50,8 +50,6 @@ LAST = "last"
 JENKINS = "Jenkins"
 LOOKS_AT_THE_END = 3
 """So often Jenkins is asked in vain before a run that is over is judged without it."""
-SILENCE = timedelta(minutes=30)
-"""All is built, and the results API has not answered for so long: nothing more can be followed."""
 
 
 def run(context: Context) -> Done[Cleaned] | Wait:
@@ -129,7 +127,7 @@ def _next(context: Context, seen: Seen, state: Following, end: Ended | None) -> 
 def _when_built(context: Context, seen: Seen, state: Following) -> Done[Cleaned] | Wait | None:
     """What failed once more, then the labs, then the mails."""
     if seen.standing is None:
-        silent = silent_for(context, seen, state) >= SILENCE
+        silent = silent_for(context, seen, state) >= context.settings(PipecleanerSettings).silence
         return (
             _done(context, seen, state, Ended.TIME_LIMIT) if silent else _wait(context, silence(context, state), state)
         )

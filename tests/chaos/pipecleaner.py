@@ -28,6 +28,10 @@ SETTINGS = Settings(
 )
 
 
+PATIENT = 'pipecleaner:\n  timeout: "7d"\n  silence: "7d"'
+"""A second of a busy machine is ten minutes here: what is slow is not to be taken for an end."""
+
+
 class PipeCleanerWorld(ReleaseWorld):
     """One kernel fails twice, two fail once: all else is as in the run before. The monitor is paused."""
 
@@ -36,6 +40,8 @@ class PipeCleanerWorld(ReleaseWorld):
 
     def start(self, traps: Traps) -> None:
         super().start(traps)
+        config = self.folder / "config.yaml"
+        config.write_text(config.read_text().replace("pipecleaner:", PATIENT, 1))
         jenkins = self.sandbox.jenkins
         with jenkins.loop.lock:
             jenkins.world.set_disabled(self._job(MONITOR), disabled=True)
