@@ -115,7 +115,7 @@ def withdrawn(world: World, ask: Ask, person: Person, network: str) -> list[Chan
     if run.ended or (ask.state is AskState.APPROVED and _has_begun(world, run, ask)):
         raise UserError("it is too late to withdraw: what was approved has begun. !release pause or !stop holds it")
     gone = replace(mine[0], withdrawn=True)
-    votes = tuple(gone if v is mine[0] else v for v in world.journal.votes(ask))
+    votes = tuple(gone if v == mine[0] else v for v in world.journal.votes(ask))
     reopened = replace(ask, state=AskState.OPEN)
     audit = world.audit(person.id, "withdraw", f"{run.title}: {ask.title}", digest=ask.digest)
     return [SaveVote(gone), audit, *counted(world, run, reopened, votes)]
