@@ -80,7 +80,11 @@ def _records(context: Context, kept: Mapping[str, object]) -> Mapping[str, Recor
 def _after(
     before: Mapping[str, Record], pages: Mapping[str, Page | None], trigger: Build, state: Following
 ) -> tuple[Mapping[str, Record], Following]:
-    """The records with what that look has shown, and the revision as the builds call it."""
+    """The records with what that look has shown, and the revision as the builds call it.
+
+    A bot that was killed may know the builds of before and not yet how they are called: by that name ours are told.
+    """
+    state = _named(state, trigger, before[KERNELS])
 
     def merge(name: str, is_ours: Callable[[Build], bool]) -> Record:
         return merged(before[name], pages.get(name), is_ours)

@@ -20,12 +20,14 @@ def start_tests_again(context: Context, seen: Seen, state: Following) -> tuple[F
 
     They are sent to the labs that the trigger reached: it archives what it learnt of each, which its test runs need.
     """
-    due = _untested(seen, state)
+    due = _untested(context, seen, state)
     common = _parameters(context, seen) if due else {}
     if not common:
         return state, None
     for number in due:
         state = _start(context, seen, {**common, NAME: seen.kernels.job, NUMBER: str(number)}, state)
+    if set(due) <= _named(seen):
+        return state, None
     until = context.clock.now() + context.settings(PipecleanerSettings).look
     return state, Wait(until, f"{worded(len(due), 'kernel')} that passed when built again tested", state.json)
 
@@ -51,9 +53,18 @@ def _reached(context: Context, seen: Seen) -> set[str]:
         return set()
 
 
-def _untested(seen: Seen, state: Following) -> tuple[int, ...]:
-    """The builds of ours that passed at last, and that no test run names."""
-    named = {seen.tests.parameters(one).get(NUMBER) for one in seen.tests.builds.values()}
+def _named(seen: Seen) -> set[int]:
+    """The numbers of the builds that a test run names."""
+    told = (seen.tests.parameters(one).get(NUMBER, "") for one in seen.tests.builds.values())
+    return {int(number) for number in told if number.isdecimal()}
+
+
+def _untested(context: Context, seen: Seen, state: Following) -> tuple[int, ...]:
+    """The builds of ours that passed at last, and that no test run named when they were seen first.
+
+    That is kept: a start of ours that a kill interrupted is settled, though its test run is there by now.
+    """
+    named = _named(seen)
     return tuple(
         one.number
         for key, one in seen.ended.items()
@@ -61,8 +72,8 @@ def _untested(seen: Seen, state: Following) -> tuple[int, ...]:
         and one.queue_id in state.again.values()
         and one.result == SUCCESS
         and key not in seen.failed
-        and str(one.number) not in named
         and one.number not in state.untested
+        and context.keep(f"tests of {one.number}", lambda number=one.number: number not in named)
     )
 
 

@@ -105,9 +105,15 @@ class PipeCleanerWorld(ReleaseWorld):
             yield f"failures were named as {dict(links)}"
 
     def _lines(self, key: str) -> Iterator[str]:
+        """Of the messages with that key, as they read at last: a bot that was killed may say more under the same."""
+        newest: dict[int, tuple[str, ...]] = {}
         for event in Room(self.folder / "room").read():
             if event.kind is RoomKind.POST and event.notice and key in event.key:
-                yield from event.notice.lines
+                newest[event.number] = event.notice.lines
+            elif event.kind is RoomKind.EDIT and event.notice and event.target in newest:
+                newest[event.target] = event.notice.lines
+        for lines in newest.values():
+            yield from lines
 
 
 class PipeCleaner:
