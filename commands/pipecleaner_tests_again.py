@@ -73,8 +73,12 @@ def _untested(context: Context, seen: Seen, state: Following) -> tuple[int, ...]
         and one.result == SUCCESS
         and key not in seen.failed
         and one.number not in state.untested
-        and context.keep(f"tests of {one.number}", lambda number=one.number: number not in named)
+        and _due(context, one.number, named)
     )
+
+
+def _due(context: Context, number: int, named: set[int]) -> bool:
+    return context.keep(f"tests of {number}", lambda: number not in named)
 
 
 def _start(context: Context, seen: Seen, parameters: Mapping[str, str], state: Following) -> Following:
