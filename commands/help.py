@@ -2,7 +2,7 @@
 
 from importlib.metadata import version as installed_version
 
-from kcibot.sdk import EVERYBODY, Call, Command, Field, Notice, Outcome, UserError, Words, command, listed
+from kcibot.sdk import EVERYBODY, Call, Command, Field, Notice, Outcome, Person, UserError, Words, command, listed
 
 
 @command("help", role=EVERYBODY, example="!help drain")
@@ -46,9 +46,13 @@ def whoami(call: Call) -> Outcome:
 
 @command("people", role="observer")
 def people(call: Call) -> Outcome:
-    """List the configured people and their roles."""
-    fields = tuple(Field(p.id, listed(sorted(p.roles)) or "no role") for p in call.world.people)
-    return Outcome(Notice("People", fields=fields))
+    """List the configured people, their roles, and as whom each network knows them."""
+    return Outcome(Notice("People", fields=tuple(Field(p.id, _described(p)) for p in call.world.people)))
+
+
+def _described(person: Person) -> str:
+    known = listed([f"{identity} on {network}" for network, identity in sorted(person.identities)])
+    return f"{listed(sorted(person.roles)) or 'no role'} ({known or 'known nowhere'})"
 
 
 def _overview(commands: list[Command]) -> Notice:

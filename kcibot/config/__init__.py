@@ -1,8 +1,9 @@
 """The configuration: one YAML file, read strictly, whose every error names the line, the key and the fix."""
 
+from kcibot.config.chat import Chat, Console, Irc, Sasl, Slack
 from kcibot.config.check import check
 from kcibot.config.configuration import Config, commands_path, load
-from kcibot.config.models import Bot, Chat, Console
+from kcibot.config.models import Bot
 from kcibot.config.problems import ConfigProblems, Problem
 from kcibot.config.secrets import Secret, SecretSource
 from kcibot.config.services import (
@@ -30,15 +31,18 @@ __all__ = [
     "Git",
     "Images",
     "Imap",
+    "Irc",
     "Jenkins",
     "Login",
     "Mail",
     "Problem",
     "ReportInbox",
     "ResultsApi",
+    "Sasl",
     "Secret",
     "SecretSource",
     "Services",
+    "Slack",
     "Storage",
     "Tracker",
     "check",

@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from kcibot.config.chat import Chat
 from kcibot.config.explain import explain
 from kcibot.config.fields import FOLDER
 from kcibot.config.gates import policies
 from kcibot.config.loader import MAX_BYTES, Document, parse
-from kcibot.config.models import Bot, Chat, Root
+from kcibot.config.models import Bot, Root
 from kcibot.config.problems import ConfigProblems, Problem, Where
 from kcibot.config.rules import conflicts
 from kcibot.config.sections import attribute, with_sections

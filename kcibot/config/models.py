@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from kcibot.config.fields import Block, FilePath, Name, ProductionHours, Room, Text, Timeout, complain
+from kcibot.config.chat import Chat
+from kcibot.config.fields import Block, Duration, FilePath, Name, ProductionHours, Text, Timeout, complain
 from kcibot.config.gates import MANAGER, OPERATOR, GateBlock
 from kcibot.config.services import Services
 from kcibot.core.access import BREAK_GLASS, EVERYBODY, People, Person
-
-LATER = "is not supported in this version: only the console is"
 
 IMPLIED: Mapping[str, tuple[str, ...]] = {
     BREAK_GLASS: (),
@@ -31,31 +30,17 @@ def _prefix(value: str) -> str:
 class Bot(Block):
     """The bot's own process. `state` holds the database, the mirrors and work files.
 
-    `flood` is how many commands one user may give in a minute; 0 means as many as they like.
+    `flood` is how many commands one user may give in a minute; 0 means as many as they like. A command that was typed
+    longer ago than `stale`, while the bot was away, is reported and not run.
     """
 
     name: Name = Field(default="kcibot", examples=["kcibot"])
     prefix: Annotated[str, AfterValidator(_prefix)] = Field(default="!", max_length=3, examples=['"!"'])
     state: FilePath = Field(default="state", validate_default=True, examples=['"/var/lib/kcibot"'])
     flood: int = Field(default=60, ge=0, le=100_000, examples=["60"])
+    stale: Duration = Field(default=timedelta(minutes=5), examples=['"5m"'])
     tick: Timeout = Field(default=timedelta(seconds=1), examples=['"1s"'])
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-
-class Console(Block):
-    """A room in the terminal; `folder` is where the bot and its visitors meet."""
-
-    folder: FilePath = Field(examples=['"room"'])
-
-
-class Chat(Block):
-    """The networks, and the rooms that see every step."""
-
-    refused: ClassVar[Mapping[str, str]] = {"slack": LATER, "irc": LATER}
-    networks: ClassVar[tuple[str, ...]] = ("console",)
-
-    console: Console | None = Field(default=None, examples=['{folder: "room"}'])
-    rooms: tuple[Room, ...] = Field(min_length=1, examples=['["console:#kernelci"]'])
 
 
 class PersonBlock(Block):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from kcibot.config.chat import Chat
 from kcibot.config.fields import FOLDER
 from kcibot.config.gates import DEFAULTS, Shortage, policies, shortages
 from kcibot.config.loader import Document
-from kcibot.config.models import IMPLIED, LATER, NOT_ROLES, Authority, Chat
+from kcibot.config.models import IMPLIED, NOT_ROLES, Authority
 from kcibot.config.problems import Problem, Where, shown_name
 from kcibot.core.registry import nearest
 from kcibot.core.wording import listed
@@ -53,9 +54,7 @@ def _unknown_networks(document: Document) -> Iterator[Problem]:
         network = where[3]
         if not isinstance(network, str):
             continue  # a list, which is said to be none of what is due
-        if network in Chat.refused:
-            yield Problem(document.line(where), where, LATER, "Remove it")
-        elif network not in Chat.networks:
+        if network not in Chat.networks:
             yield Problem(document.line(where), where, *_unknown("network", network, Chat.networks))
 
 
@@ -65,9 +64,7 @@ def _rooms(document: Document) -> Iterator[Problem]:
     for where, room in _below(document, "chat", "rooms", ANY):
         network = room.partition(":")[0] if isinstance(room, str) and ":" in room else ""
         line = document.line(where)
-        if network in Chat.refused:
-            yield Problem(line, where, f"is a room of a network that {LATER}", "Remove it")
-        elif network and network not in Chat.networks:
+        if network and network not in Chat.networks:
             yield Problem(line, where, *_unknown("network", network, Chat.networks))
         elif network and network not in configured:
             yield Problem(line, where, f"is a room of {network}, which is not configured", f"Add chat.{network}")

@@ -82,7 +82,9 @@ def _asked(world: World, run: Run, step_id: str, ask: Ask) -> Run:
     return run.with_step(step_id, state=StepState.WAITING, wake_at=ask.expires_at, text=text, started_at=None)
 
 
-def voted(world: World, ask: Ask, person: Person, network: str, choice: Choice, reason: str) -> list[Change]:
+def voted(
+    world: World, ask: Ask, person: Person, network: str, choice: Choice, reason: str, *, reacted: bool = False
+) -> list[Change]:
     """Count a vote. Raises PermissionDenied if it does not count, UserError if the asking is over."""
     run = world.journal.run(ask.run_id)
     policy = world.policy(ask.gate_id)
@@ -98,7 +100,7 @@ def voted(world: World, ask: Ask, person: Person, network: str, choice: Choice, 
         raise UserError(f"“{ask.title}” {NO_LONGER[AskState.EXPIRED]}; it is asked anew when the run goes on")
     if choice is not Choice.OVERRIDE and policy.hours and not policy.hours.is_open(now):
         raise UserError(f"“{ask.title}” is decided in production hours only")
-    vote = Vote(ask.run_id, ask.gate_id, ask.ask, person.id, network, choice, now, reason)
+    vote = Vote(ask.run_id, ask.gate_id, ask.ask, person.id, network, choice, now, reason, reacted=reacted)
     others = tuple(v for v in world.journal.votes(ask) if (v.person, v.network) != (person.id, network))
     audit = world.audit(person.id, choice.value, f"{run.title}: {ask.title}", digest=ask.digest, reason=reason)
     return [SaveVote(vote), audit, *counted(world, run, ask, (*others, vote))]
@@ -154,7 +156,7 @@ def _rejection(world: World, run: Run, ask: Ask, step_id: str) -> tuple[Change, 
     record = run.step(step_id)
     effects = world.journal.effects(run.id, step_id, record.round).values()
     notice = trouble(run, record, StepState.FAILED, record.text, effects)
-    return world.everywhere(f"{ask.message_key}:broken:rejected", notice, card_key(run))
+    return world.everywhere(f"{ask.message_key}:broken:rejected", notice, card_key(run), run.place)
 
 
 def closed(world: World, run: Run, ask: Ask, state: AskState) -> list[Change]:
@@ -172,8 +174,8 @@ def _approved(run: Run, step_id: str, text: str, now: datetime) -> Run:
 def _shown(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Change]:
     now = world.clock.now()
     notice = prompt(run, ask, world.policy(ask.gate_id), world.people, votes, now)
-    prompts = world.everywhere(ask.message_key, notice, card_key(run))
-    return [*prompts, *world.everywhere(card_key(run), card(run, now))]
+    prompts = world.everywhere(ask.message_key, notice, card_key(run), run.place)
+    return [*prompts, *world.everywhere(card_key(run), card(run, now), origin=run.place)]
 
 
 def step_of(ask: Ask) -> str:

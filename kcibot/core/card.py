@@ -33,6 +33,7 @@ def card(run: Run, now: datetime, progress: Progress | None = None, live: str = 
         lines=(*holds, *lines),
         progress=progress or (None if len(run.steps) == 1 else Progress(settled, len(run.steps), "steps")),
         brief=brief(run),
+        milestone=_milestone(run),
     )
 
 
@@ -42,6 +43,12 @@ def brief(run: Run) -> str:
     where = f": {current.title}" if current else ""
     text = f" ({current.text})" if current and current.text else ""
     return f"{run.title} {run.state.value}{where}{text}"
+
+
+def _milestone(run: Run) -> str:
+    """State and step; what a step reports meanwhile is none."""
+    current = run.current
+    return f"{run.state.value} {current.id if current else ''} {len(run.holds)}"
 
 
 def _line(step: StepRecord, now: datetime, live: str) -> str:

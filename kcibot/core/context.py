@@ -145,11 +145,11 @@ class StepContext:
             run = self._world.journal.run(self.run.id)
             if not run.ended and self._world.has_card(run):
                 notice = card(run, self.clock.now(), progress, text)
-                self._world.journal.submit(self._world.everywhere(card_key(run), notice))
+                self._world.journal.submit(self._world.everywhere(card_key(run), notice, origin=run.place))
 
     def say(self, key: str, notice: Notice) -> None:
         key = f"run:{self.run.id}:{self._step_id}:{self._round}:{key}"
-        self._world.journal.commit(self._world.everywhere(key, notice, card_key(self.run)))
+        self._world.journal.commit(self._world.everywhere(key, notice, card_key(self.run), self.run.place))
 
     def remember(self, topic: str, key: str, value: object) -> None:
         self._world.journal.commit([Remember(topic, key, value)])

@@ -3,6 +3,9 @@
 import hashlib
 import json
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+"""Made once: `json.dumps` makes one for every text that is not as by default."""
+
 
 def canonical(value: object) -> str:
     """JSON with sorted keys and no blanks. Raises TypeError for what is not JSON."""
@@ -11,7 +14,7 @@ def canonical(value: object) -> str:
 
 def compact(value: object) -> str:
     """JSON without blanks, in the order in which it was made: for keeping, not for comparing."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _COMPACT.encode(value)
 
 
 def digest(value: object) -> str:

@@ -7,10 +7,10 @@ in between hears it again and answers once.
 
 import io
 import logging
+import re
 import shlex
 import uuid
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -18,12 +18,15 @@ from typing import TypeVar
 from kcibot.core.access import Person
 from kcibot.core.command import Command, MissingReason, Outcome, Word
 from kcibot.core.engine import Engine
-from kcibot.core.gate import Ask, Choice
+from kcibot.core.flood import Flood, Refusals
+from kcibot.core.gate import Ask
 from kcibot.core.journal import Change, Forget, Remember, Say, Settle
 from kcibot.core.message import EventKind, Incoming
 from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Procedure
-from kcibot.core.wording import listed
+from kcibot.core.reactions import choice_of
+from kcibot.core.relay import Sees
+from kcibot.core.wording import listed, moment
 from kcibot.core.world import World
 from kcibot.errors import KcibotError, PermanentError, PermissionDenied, UserError
 
@@ -31,16 +34,19 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
-APPROVING = frozenset({"+1", "thumbsup", "white_check_mark", "heavy_check_mark", "👍", "✅", "✔", "✔️"})
-REJECTING = frozenset({"-1", "thumbsdown", "x", "no_entry", "👎", "❌"})
 STRAIGHT = str.maketrans(
     "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}"
     "\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}",
     '"""\'\' ',
 )
+SPECIAL = re.compile(r"['\"\\]")
+"""What makes a shell's splitting differ from splitting at blanks, which takes a fraction of the time."""
+BLANKS = re.compile("[ \t\r\n]+")
 ASKED = "asked"
-MINUTE = 60.0
+SHOWN = 200
 ANSWER_WITHIN = timedelta(minutes=5)
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""A network's clock and ours. A line of longer ago was said before the question, and found after an absence."""
 
 
 @dataclass(frozen=True)
@@ -70,21 +76,40 @@ def nobody_posts(_network: str) -> bool:
     return False
 
 
+def nobody_to_tell(error: KcibotError) -> None:
+    """The event is unsettled, and heard again at the next start."""
+    log.error("an answer could not be recorded: %s", error)
+
+
 class Dispatcher:
     """Deals with one event at a time, in the order in which they were stored.
 
-    `posting` says whether people on that network may see a message whose place is not in the journal yet.
+    A command that was typed longer ago than `stale_after` is reported and not run, unless it is an urgent one.
+    `posting` says whether people on that network may see a message whose place is not in the journal yet. With
+    `answers_wait` also what only answers is in the journal when `handle` returns; without it, `broken` is told if the
+    journal takes nothing any more.
     """
 
-    def __init__(self, world: World, engine: Engine, prefix: str = "!", name: str = "kcibot", flood: int = 0) -> None:
+    def __init__(
+        self,
+        world: World,
+        engine: Engine,
+        prefix: str = "!",
+        name: str = "kcibot",
+        flood: int = 0,
+        stale_after: timedelta = timedelta.max,
+    ) -> None:
         self._world = world
         self._engine = engine
         self._prefix = prefix
         self._name = name
         self._refusals = Refusals()
         self._flood = Flood(flood)
+        self._stale_after = stale_after
         self._asked = set(world.journal.recall(ASKED))
         self.posting: Callable[[str], bool] = nobody_posts
+        self.answers_wait = True
+        self.broken: Callable[[KcibotError], None] = nobody_to_tell
 
     def handle(self, event: Incoming) -> bool:
         """Never raises for what people type; a bug is answered with a reference into the log.
@@ -97,9 +122,14 @@ class Dispatcher:
         with self._world.lock:
             forgotten = self._no_longer_asked(event)
             outcome = self._outcome(event)
-            changes = [Settle(event), *forgotten, *outcome.changes, *self._reply(event, outcome.notice)]
+            told = (*self._reply(event, outcome.notice), *self._elsewhere(event, outcome))
+            changes = [Settle(event), *forgotten, *outcome.changes, *told]
+            only_answers = not (forgotten or outcome.changes or outcome.wake)
             try:
-                self._world.journal.commit(changes)
+                if only_answers and not self.answers_wait:
+                    self._answer(event, changes)
+                else:
+                    self._world.journal.commit(changes)
             except PermanentError as error:
                 # it would be refused at every start anew, and the bot be deaf for ever
                 log.exception("the outcome of an event cannot be recorded")
@@ -108,13 +138,50 @@ class Dispatcher:
         self._engine.wake(outcome.wake)
         return True
 
+    def _answer(self, event: Incoming, changes: Sequence[Change]) -> None:
+        """What only answers decides nothing for the next event, which does not wait until it is on disk.
+
+        It leaves the bot once it is there all the same: the outbox is told of it then.
+        """
+
+        def refused(error: KcibotError) -> None:
+            if isinstance(error, PermanentError):
+                log.error("the answer to an event cannot be recorded: %s", error)
+                self._world.journal.submit([Settle(event), *self._reply(event, Notice(str(error), Level.ERROR))])
+            else:
+                self.broken(error)
+
+        self._world.journal.submit(changes, refused)
+
+    def concerns(self, event: Incoming) -> bool:
+        """Whether it is worth being stored: people talk of other things too, and some talk a thousand times a second.
+
+        Called from the networks' threads, before the event is in the inbox.
+        """
+        if not self._is_served(event):
+            return False
+        if event.kind is not EventKind.MESSAGE:
+            return event.target is not None and choice_of(event.text) is not None
+        person = self._world.people.resolve(event.place.network, event.identity)
+        text = self._addressed(event.text)
+        if text is None:
+            return _asked_key(event, person) in self._asked
+        told = self._flood.told(_who(event, person), self._world.clock.steady())
+        return not told or self._urgent(text)
+
     def _too_early(self, event: Incoming) -> bool:
         """In this order: what was posted when nobody was posting any more has its place in the journal."""
         if event.target is None or not self.posting(event.place.network):
             return False
         return self._world.journal.message_key(event.target) is None
 
+    def _is_served(self, event: Incoming) -> bool:
+        """Whether it happened in one of the rooms: elsewhere others may not see what the bot is told to do."""
+        return event.place in self._world.rooms
+
     def _outcome(self, event: Incoming) -> Outcome:
+        if not self._is_served(event):
+            return Outcome()
         person = self._world.people.resolve(event.place.network, event.identity)
         try:
             if event.kind is EventKind.MESSAGE:
@@ -161,6 +228,8 @@ class Dispatcher:
             return Outcome()
         command, rest = self._world.registry.find(words)
         self._authorise(command, person)
+        if self._stale(event) and not command.urgent:
+            return Outcome(self._too_old(event))
         try:
             arguments = command.bind(rest)
         except MissingReason as error:
@@ -170,6 +239,15 @@ class Dispatcher:
             )
             return Outcome(Notice(str(error)), (asked,))
         return command.handler(Call(person, event, self._world, self._engine), **arguments)
+
+    def _stale(self, event: Incoming) -> bool:
+        return self._world.clock.now() - event.at > self._stale_after
+
+    def _too_old(self, event: Incoming) -> Notice:
+        """What was typed while the bot was away may not be what people want by now."""
+        when = moment(event.at, self._world.clock.now())
+        said = event.text.strip()[:SHOWN]
+        return Notice(f"I was away when {event.nick} typed “{said}”, {when}: it was not done", Level.WARNING)
 
     def _urgent(self, text: str) -> bool:
         words = _words(text)
@@ -187,8 +265,9 @@ class Dispatcher:
         asked = self._world.journal.recall(ASKED).get(_asked_key(event, person))
         if not isinstance(asked, dict) or not person.id or not event.text.strip():
             return None
-        age = self._world.clock.now() - datetime.fromisoformat(str(asked["at"]))
-        return str(asked["line"]) if age < ANSWER_WITHIN else None
+        asked_at = datetime.fromisoformat(str(asked["at"]))
+        answers = asked_at - CLOCKS_DIFFER <= event.at and self._world.clock.now() - asked_at < ANSWER_WITHIN
+        return str(asked["line"]) if answers else None
 
     def _no_longer_asked(self, event: Incoming) -> tuple[Change, ...]:
         """A question is answered by the very next line; after a command, chat is chat again."""
@@ -201,8 +280,7 @@ class Dispatcher:
     # ---- reactions ---------------------------------------------------------------------------------------------
 
     def _reaction(self, event: Incoming, person: Person) -> Outcome:
-        name = event.text.partition("::")[0].strip(":")
-        choice = Choice.APPROVE if name in APPROVING else Choice.REJECT if name in REJECTING else None
+        choice = choice_of(event.text)
         ask = self._ask(event)
         if ask is None or choice is None:
             return Outcome()
@@ -213,7 +291,7 @@ class Dispatcher:
             return self._engine.withdraw(ask, person, event.place.network)
         if not person.id:
             raise PermissionDenied(f"I do not know {event.nick}, so the reaction on “{ask.title}” counts for nothing")
-        return self._engine.vote(ask, person, event.place.network, choice)
+        return self._engine.vote(ask, person, event.place.network, choice, reacted=True)
 
     def _ask(self, event: Incoming) -> Ask | None:
         """The asking whose prompt the reaction points at; an old prompt names an old asking, which is over."""
@@ -236,49 +314,31 @@ class Dispatcher:
         if not count:
             return Outcome()
         audit = self._world.audit(who, "refused", event.text[:200], why=str(error), times=count)
-        return Outcome(Notice(_sentence(error), Level.WARNING) if count == 1 else None, (audit,))
+        refusal = Notice(_sentence(error), Level.WARNING, whisper=event.identity or event.nick)
+        return Outcome(refusal if count == 1 else None, (audit,))
 
     def _reply(self, event: Incoming, notice: Notice | None) -> tuple[Change, ...]:
         if notice is None:
             return ()
         return (Say(f"reply:{event.place.network}:{event.event_id}", event.place, notice),)
 
-
-class Refusals:
-    """Counts equal refusals, and says at the 1st, 10th, 100th ... that it is time to tell."""
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], int] = {}
-
-    def count(self, who: str, what: str) -> int:
-        """How many there were, if this one is worth an entry, else 0."""
-        self._counts[who, what] = count = self._counts.get((who, what), 0) + 1
-        return count if str(count).strip("0") == "1" else 0
-
-
-class Flood:
-    """Counts what every user says in the minute before; what is ignored does not count. A limit of 0 is none."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._heard: dict[str, deque[float]] = {}
-        self._ignored: dict[str, int] = {}
-
-    def beyond(self, who: str, now: float) -> int:
-        """How many in a row were too many by `now` (seconds), this one included; 0 if it is to be answered."""
-        heard = self._heard.setdefault(who, deque())
-        while heard and now - heard[0] >= MINUTE:
-            heard.popleft()
-        if self.limit and len(heard) >= self.limit:
-            self._ignored[who] = self._ignored.get(who, 0) + 1
-            return self._ignored[who]
-        heard.append(now)
-        self._ignored.pop(who, None)
-        return 0
+    def _elsewhere(self, event: Incoming, outcome: Outcome) -> Iterator[Change]:
+        """What a command did is seen in the other rooms too: who gave it where, and the first line of the answer."""
+        whispered = outcome.notice is not None and bool(outcome.notice.whisper)
+        if event.kind is not EventKind.MESSAGE or whispered or all(map(_is_question, outcome.changes)):
+            return
+        said = (outcome.notice.title,) if outcome.notice else ()
+        who = self._world.people.resolve(event.place.network, event.identity).id or f"{event.nick} (unknown)"
+        notice = Notice(f"{who} on {event.place.network}: {event.text.strip()[:SHOWN]}", lines=said)
+        for place in self._world.rooms:
+            if place != event.place and self._world.sees(place.network) is Sees.ALL:
+                yield Say(f"heard:{event.place.network}:{event.event_id}", place, notice)
 
 
 def _words(text: str) -> tuple[str, ...]:
     """Split as a shell would; a line with an odd quote in it, as people write, is split at blanks."""
+    if not SPECIAL.search(text):
+        return tuple(Word(word, word) for word in BLANKS.split(text) if word)
     source = io.StringIO(text)
     lexer = shlex.shlex(source, posix=True)
     lexer.whitespace_split, lexer.commenters = True, ""
@@ -294,12 +354,19 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _is_question(change: Change) -> bool:
+    """That a reason was asked for."""
+    return isinstance(change, Remember) and change.topic == ASKED
+
+
 def _asked_key(event: Incoming, person: Person) -> str:
     return f"{event.place} {person.id}"
 
 
 def _who(event: Incoming, person: Person) -> str:
-    return person.id or f"{event.place.network} user {event.nick}"
+    """Nicks can be anybody's: beside them is what the network vouches for, if it does."""
+    vouched = f" ({event.identity})" if event.identity not in ("", event.nick) else ""
+    return person.id or f"{event.place.network} user {event.nick}{vouched}"
 
 
 def _sentence(error: Exception | str) -> str:

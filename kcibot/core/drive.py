@@ -179,7 +179,7 @@ class Driver:
                 lines = tuple(f"{record.title}, {line}" for line in changed)
                 alert = Notice(title, Level.ALERT, lines, mentions=(run.starter,))
                 changes += asking.closed(self._world, run, ask, AskState.VOID)
-                changes += self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run))
+                changes += self._world.everywhere(f"{ask.message_key}:void", alert, card_key(run), run.place)
             subject = f"{run.title}: {gate.title}"
             audit = self._world.audit(BOT, "void", subject, moved=list(changed), lapsed=lapsed)
             self._journal.commit([*changes, audit])
@@ -287,7 +287,7 @@ class Driver:
                 return False
             key = f"run:{run.id}:{record.id}:{record.round}:broken:{self._world.clock.now().isoformat()}"
             effects = self._journal.effects(run.id, record.id, record.round).values()
-            alert = self._world.everywhere(key, trouble(run, record, state, text, effects), card_key(run))
+            alert = self._world.everywhere(key, trouble(run, record, state, text, effects), card_key(run), run.place)
             self._journal.commit([SaveRun(run), audit, *self._card(run), *alert])
         return False
 
@@ -334,7 +334,7 @@ def _over(run: Run, record: StepRecord) -> bool:
 def card_changes(world: World, run: Run) -> tuple[Change, ...]:
     """Show the run as it stands now: its card, or for a run without one its answer once there is one."""
     if world.has_card(run):
-        return world.everywhere(card_key(run), card(run, world.clock.now()))
+        return world.everywhere(card_key(run), card(run, world.clock.now()), origin=run.place)
     last = run.current or run.steps[-1]
     if not last.text or not (run.ended or last.state in BROKEN):
         return ()

@@ -83,8 +83,11 @@ class Engine:
         audit = self._world.audit(person.id, "start", run.title, run=run.id, args=run.args)
         return self._changed(run, audit)
 
-    def vote(self, ask: Ask, person: Person, network: str, choice: Choice, reason: str = "") -> Outcome:
-        changes = asking.voted(self._world, ask, person, network, choice, reason)
+    def vote(
+        self, ask: Ask, person: Person, network: str, choice: Choice, reason: str = "", *, reacted: bool = False
+    ) -> Outcome:
+        """`reacted`: it was given by a reaction, and is taken back with it."""
+        changes = asking.voted(self._world, ask, person, network, choice, reason, reacted=reacted)
         return Outcome(changes=tuple(changes), wake=(ask.run_id,))
 
     def withdraw(self, ask: Ask, person: Person, network: str) -> Outcome:
@@ -99,7 +102,7 @@ class Engine:
             self._cancel(run.id).cancel()
             return self._changed(run, audit)
         notice = Notice(_still_held(run), Level.ALERT, mentions=(run.starter,))
-        told = self._world.everywhere(f"run:{run.id}:held:{now.isoformat()}", notice, card_key(run))
+        told = self._world.everywhere(f"run:{run.id}:held:{now.isoformat()}", notice, card_key(run), run.place)
         return self._changed(run, audit, *told)
 
     def release(self, run: Run, kinds: frozenset[HoldKind], person: Person) -> Outcome:
@@ -171,7 +174,7 @@ class Engine:
         if half:
             lines.append(f"Broken off half-way: {listed(half)}.")
         notice = Notice(f"{run.title} aborted by {person.id}: {reason}", Level.ALERT, tuple(lines))
-        told = self._world.everywhere(f"run:{run.id}:aborted", notice, card_key(run))
+        told = self._world.everywhere(f"run:{run.id}:aborted", notice, card_key(run), run.place)
         audit = self._world.audit(person.id, "abort", run.title, reason=reason, in_flight=flying, half_done=half)
         return self._changed(run, audit, *self._voided(run), *told)
 
@@ -271,7 +274,7 @@ class Engine:
                 run = self._world.journal.run(ask.run_id)
                 notice = reminder(run, ask, policy, self._world.people, now)
                 key = f"{ask.message_key}:reminder:{now.isoformat()}"
-                told = self._world.everywhere(key, notice, card_key(run))
+                told = self._world.everywhere(key, notice, card_key(run), run.place)
                 self._world.journal.commit([SaveAsk(replace(ask, reminded_at=now)), *told])
 
     # ---- small things ------------------------------------------------------------------------------------------

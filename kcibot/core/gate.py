@@ -43,7 +43,7 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """One person's answer on one network to one asking of a gate."""
+    """One person's answer on one network to one asking of a gate; `reacted` if it was given by a reaction."""
 
     run_id: int
     gate_id: str
@@ -54,6 +54,7 @@ class Vote:
     at: datetime
     reason: str = ""
     withdrawn: bool = False
+    reacted: bool = False
 
 
 class AskState(StrEnum):

@@ -4,7 +4,7 @@ A state change, its audit entry and the messages that tell of it are one list of
 that does anything leave the process.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from kcibot.core.gate import Ask, Vote
 from kcibot.core.message import Incoming, MessageRef, Place
 from kcibot.core.notice import Notice
 from kcibot.core.run import Run
+from kcibot.errors import KcibotError
 
 T = TypeVar("T")
 
@@ -83,13 +84,15 @@ class SaveEffect:
 class Say:
     """A message under a key. Saying it again under the same key and place edits it; only the newest text is kept.
 
-    `thread` is the key of the message below which it belongs, where a network has threads.
+    `thread` is the key of the message below which it belongs, where a network has threads. With `amends` it only
+    edits: where nothing was said under the key, nothing is.
     """
 
     key: str
     place: Place
     notice: Notice
     thread: str = ""
+    amends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,10 @@ class Codec(Protocol):
         """Raises PermanentError if the JSON does not fit the type: the code and the journal disagree."""
         ...
 
+    def read(self, kind: type[T], text: str) -> T:
+        """`load` of JSON that is still text."""
+        ...
+
 
 class Journal(Protocol):
     """The store as the core sees it."""
@@ -175,8 +182,11 @@ class Journal(Protocol):
         """All of them or none, in order; durable when this returns. Raises Aborted if this process lost the lease."""
         ...
 
-    def submit(self, changes: Sequence[Change]) -> None:
-        """The same, without waiting; later commits wait for it."""
+    def submit(self, changes: Sequence[Change], refused: Callable[[KcibotError], None] | None = None) -> None:
+        """The same, without waiting; later commits wait for it.
+
+        `refused` is told if nothing of it was recorded, in another thread: it hands over and returns.
+        """
         ...
 
     def new_run_id(self) -> int:
@@ -217,6 +227,10 @@ class Journal(Protocol):
 
     def message_key(self, ref: MessageRef) -> str | None:
         """Under which key that message was said."""
+        ...
+
+    def message_refs(self, key: str, network: str) -> tuple[MessageRef, ...]:
+        """Where on that network a message stands that was said under that key."""
         ...
 
     def recall(self, topic: str) -> Mapping[str, object]: ...
@@ -262,6 +276,10 @@ class Undelivered:
 class Outbox(Protocol):
     """Messages on their way out, one sender thread per network."""
 
+    def posted(self, key: str, place: Place) -> MessageRef | None:
+        """Where the message of that key stands in that place; None while it does not."""
+        ...
+
     def undelivered(self, network: str, limit: int = 20) -> tuple[Undelivered, ...]:
         """Urgent notices first, then new messages in the order in which they were said, then edits.
 
@@ -269,8 +287,8 @@ class Outbox(Protocol):
         """
         ...
 
-    def sending(self, message: Undelivered) -> None:
-        """A post begins; durable when this returns."""
+    def sending(self, *messages: Undelivered) -> None:
+        """Their posts begin; durable when this returns."""
         ...
 
     def sent(self, message: Undelivered, ref: MessageRef) -> None:

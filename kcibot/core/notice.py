@@ -80,7 +80,10 @@ class Notice:
     """One message to people: a title that stands alone, then what explains it.
 
     `lines` are short sentences or rows; `mentions` are ids of persons to be addressed; `brief` is the essence in
-    one line, for networks where lines are dear (the title if empty). What `picture` shows is said nowhere else.
+    one line, for networks where lines are dear (the title if empty). `milestone` is what a change must touch to be
+    worth a new line where nothing said can be edited: an edit that leaves it as it was is silent there. `whisper` is
+    the one, as the network knows them, whom alone it concerns: shown to them alone where a network can do that. What
+    `picture` shows is said nowhere else.
     """
 
     title: str
@@ -91,4 +94,6 @@ class Notice:
     buttons: tuple[Button, ...] = ()
     mentions: tuple[str, ...] = ()
     brief: str = ""
+    milestone: str = ""
+    whisper: str = ""
     picture: Picture | None = None

@@ -20,15 +20,24 @@ HEADS = {
 def prompt(run: Run, ask: Ask, policy: GatePolicy, people: People, votes: tuple[Vote, ...], now: datetime) -> Notice:
     """The prompt as it stands."""
     is_open = ask.state is AskState.OPEN
+    said = tuple(_vote_line(vote) for vote in votes)
     return Notice(
         title=f"{run.title}: “{ask.title}” {HEADS[ask.state]}",
         level=Level.PROMPT if is_open else Level.INFO,
-        lines=(*ask.display, *(_vote_line(vote) for vote in votes)),
+        lines=(*ask.display, *said),
         fields=_fields(run, ask, policy, people, votes, now),
         buttons=(Button("Approve", f"!approve {ask.code}"), Button("Reject", f"!reject {ask.code}")) if is_open else (),
         mentions=tuple(p.id for p in voters(run, policy, people)) if is_open else (),
-        brief=f"{run.title}: {ask.title} {HEADS[ask.state]}" + (f": !approve {ask.code}" if is_open else ""),
+        brief=_brief(run, ask, said),
+        milestone="\n".join((ask.state.value, *said)),
     )
+
+
+def _brief(run: Run, ask: Ask, said: tuple[str, ...]) -> str:
+    """The asking, the last vote, and what to type."""
+    last = f" ({said[-1]})" if said else ""
+    answer = f": !approve {ask.code}" if ask.state is AskState.OPEN else ""
+    return f"{run.title}: “{ask.title}” {HEADS[ask.state]}{last}{answer}"
 
 
 def reminder(run: Run, ask: Ask, policy: GatePolicy, people: People, now: datetime) -> Notice:

@@ -34,9 +34,13 @@ class PydanticCodec:
 
     def load(self, kind: type[T], value: object) -> T:
         """Raises PermanentError, which names the places and never the values."""
+        # as text, since only there strict validation takes a string for a date or an enum, and a list for a tuple
+        return self.read(kind, compact(value))
+
+    def read(self, kind: type[T], text: str) -> T:
+        """`load` of a value that is still text."""
         try:
-            # as text, since only there strict validation takes a string for a date or an enum, and a list for a tuple
-            return cast("T", _adapter(kind).validate_json(compact(value), strict=True))
+            return cast("T", _adapter(kind).validate_json(text, strict=True))
         except ValidationError as error:
             # without the cause: a traceback of pydantic's shows the values
             raise PermanentError(

@@ -1,6 +1,7 @@
 """The journal and the inbox in the database: writes go through the one writer, reads take short snapshots."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -20,8 +21,8 @@ from kcibot.store.clean import Cleaner
 from kcibot.store.database import Database, cause
 from kcibot.store.lease import Lease
 from kcibot.store.schema import audit, effects, gates, history, inbox, notes, outbox, votes
-from kcibot.store.writer import Then, Unit, When, Writer, nothing_then
-from kcibot.store.writes import NextRunNumber, OneRow, Scribe
+from kcibot.store.writer import Refused, Then, Unit, When, Writer, nothing_then
+from kcibot.store.writes import Claims, NextRunNumber, NoClaims, OneRow, Scribe
 
 
 def ignore_event(_event: Incoming) -> None:
@@ -35,8 +36,8 @@ def ignore_network(_network: str) -> None:
 class SqlJournal:
     """Fulfils `Journal` and `Inbox`. Without a lease nothing fences its writes: for tests and tools.
 
-    `on_event` is told of every event that is new, in the order in which they are stored, and `on_say` of every network
-    on which there is something to say; both after the commit, in the writer's thread: they hand over and return.
+    `on_event` is told of every event that is new, in the order in which they came, and `on_say` of every network on
+    which there is something to say, after the commit. Both hand over and return. `claims` is the outbox's.
     """
 
     def __init__(self, database: Database, redactor: Redactor, codec: Codec, lease: Lease | None = None) -> None:
@@ -46,7 +47,9 @@ class SqlJournal:
         self.database = database
         self.writer = Writer(database, lease)
         self.cleaner = Cleaner(redactor)
-        self._scribe = Scribe(self.cleaner, codec)
+        self.claims: Claims = NoClaims()
+        self._scribe = Scribe(self.cleaner, codec, lambda: self.claims)
+        self._arriving: dict[tuple[object, ...], Incoming] = {}
 
     def close(self) -> None:
         """Write what is queued, then refuse everything."""
@@ -57,8 +60,10 @@ class SqlJournal:
     def commit(self, changes: Sequence[Change]) -> None:
         self.writer.put(self._unit(changes, When.AWAITED)).wait()
 
-    def submit(self, changes: Sequence[Change]) -> None:
-        self.writer.put(self._unit(changes, When.SOON))
+    def submit(self, changes: Sequence[Change], refused: Refused | None = None) -> None:
+        unit = self._unit(changes, When.SOON)
+        unit.refused = refused or unit.refused
+        self.writer.put(unit)
 
     def new_run_id(self) -> int:
         return self.writer.put(Unit((NextRunNumber(),))).wait()
@@ -77,18 +82,39 @@ class SqlJournal:
     # ---- the inbox -------------------------------------------------------------------------------------------
 
     def accept(self, event: Incoming) -> bool:
-        return bool(self.writer.put(self._arrival(event, When.AWAITED)).wait())
+        return bool(self.writer.put(self._arrival(event)).wait())
 
-    def hand_over(self, event: Incoming) -> None:
-        """As `accept`, without waiting, for networks that want no acknowledgement: `on_event` tells of it."""
-        self.writer.put(self._arrival(event, When.SOON))
-
-    def _arrival(self, event: Incoming, when: When) -> Unit:
+    def _arrival(self, event: Incoming) -> Unit:
         def tell(stored: int) -> None:
             if stored:
                 self.on_event(event)
 
-        return Unit((OneRow(sql.ACCEPT, self._scribe.event(event)),), tell, when)
+        return Unit((OneRow(sql.ACCEPT, self._scribe.event(event)),), tell)
+
+    def hand_over(self, event: Incoming) -> None:
+        """As `accept`, without waiting, for networks that want no acknowledgement.
+
+        `on_event` is told at once, and the event stored together with what comes of it, which leaves nothing out: both
+        settle it, and nothing is answered before. If that takes long, the event is stored alone.
+        """
+        row = self._scribe.event(event)
+        name = (row["network"], row["event_id"])
+        if self._arriving.setdefault(name, event) is not event:
+            return
+
+        def arrived(_result: object) -> None:
+            self._arriving.pop(name, None)
+
+        if self._is_stored(name):
+            arrived(name)
+            return
+        unit = Unit((OneRow(sql.ACCEPT, row),), arrived, When.LATER)
+        self.writer.put(unit)
+        self.on_event(event)
+
+    def _is_stored(self, name: tuple[object, ...]) -> bool:
+        with self.glance() as cursor:
+            return cursor.execute(sql.IS_STORED, name).fetchone() is not None
 
     def last_event(self, network: str) -> str | None:
         newest = select(inbox.c.event_id).where(inbox.c.network == network).order_by(inbox.c.id.desc()).limit(1)
@@ -175,6 +201,13 @@ class SqlJournal:
             found: str | None = connection.execute(select(outbox.c.key).where(*message)).scalar()
         return found
 
+    def message_refs(self, key: str, network: str) -> tuple[MessageRef, ...]:
+        self.writer.flush()
+        said = (outbox.c.key == self.cleaner.text(key), outbox.c.network == network, outbox.c.message_id > "")
+        with self.snapshot() as connection:
+            rows = connection.execute(select(outbox.c.message_channel, outbox.c.message_id).where(*said))
+            return tuple(MessageRef(network, row.message_channel, row.message_id) for row in rows)
+
     def recall(self, topic: str) -> Mapping[str, object]:
         of_topic = select(notes.c.key, notes.c.value).where(notes.c.topic == topic).order_by(notes.c.key)
         with self.snapshot() as connection:
@@ -194,6 +227,15 @@ class SqlJournal:
         with self.snapshot() as connection:
             found = connection.execute(select(audit.c.hash).order_by(audit.c.number.desc()).limit(1)).scalar()
         return GENESIS if found is None else str(found)
+
+    @contextmanager
+    def glance(self) -> Iterator[sqlite3.Cursor]:
+        """For one question, on the driver's own cursor. Raises TransientError as `snapshot` does."""
+        try:
+            with self.database.glance() as cursor:
+                yield cursor
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise TransientError(f"The journal could not be read ({cause(error)}).") from error
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:

@@ -2,11 +2,11 @@
 
 import fcntl
 import os
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from kcibot.errors import Aborted, ConfigError
@@ -51,9 +51,9 @@ class FileLease:
             self._file = -1
 
 
-def check_epoch(connection: Connection, lease: Lease) -> None:
+def check_epoch(cursor: sqlite3.Cursor, lease: Lease) -> None:
     """Raises Aborted if somebody took the lease over."""
-    now = connection.execute(sql.EPOCH).scalar()
+    (now,) = cursor.execute(sql.EPOCH_TEXT).fetchone() or (None,)
     if now != lease.epoch:
         raise Aborted(
             f"Another kcibot took over this database (its turn is {now}, this one's was {lease.epoch}). "

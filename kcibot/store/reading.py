@@ -98,6 +98,7 @@ def to_vote(row: AnyRow) -> Vote:
         at=row.at,
         reason=row.reason,
         withdrawn=row.withdrawn,
+        reacted=row.reacted,
     )
 
 

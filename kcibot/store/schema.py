@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 
@@ -156,6 +157,7 @@ votes = Table(
     Column("at", UtcTime, nullable=False),
     Column("reason", Text, nullable=False),
     Column("withdrawn", Boolean, nullable=False),
+    Column("reacted", Boolean, nullable=False, server_default=false()),
     PrimaryKeyConstraint("run_id", "gate_id", "ask", "person", "network"),
     ForeignKeyConstraint(["run_id", "gate_id", "ask"], ["gates.run_id", "gates.gate_id", "gates.ask"]),
 )

@@ -7,8 +7,9 @@ three of them. This is the one module that names a dialect: PostgreSQL's `insert
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, or_, select, update
+from sqlalchemy import Select, Table, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.sql.dml import UpdateBase
@@ -30,6 +31,11 @@ from kcibot.store.schema import (
 )
 
 Values = Mapping[str, object]
+
+
+def as_text(question: Select[Any]) -> str:
+    """A question without values of the asker's, for the driver's own cursor: some are asked for every commit."""
+    return str(question.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 class Prepared:
@@ -93,9 +99,20 @@ SAVE_EFFECT = upsert(effects)
 SAY = Prepared(
     say(), "key", "network", "channel", "thread", "notice", "urgent", "version", "delivered_version", "in_flight"
 )
+AMEND = Prepared(
+    update(outbox)
+    .where(
+        outbox.c.key == bindparam("of_key"),
+        outbox.c.network == bindparam("of_network"),
+        outbox.c.channel == bindparam("of_channel"),
+        outbox.c.notice != bindparam("new_notice"),
+    )
+    .values(notice=bindparam("new_notice"), urgent=bindparam("new_urgent"), version=outbox.c.version + 1)
+)
 ADD_AUDIT = Prepared(insert(audit))
 EVENT = ("network", "event_id", "kind", "channel", "identity", "nick", "text", "at", "target", "settled")
 ACCEPT = Prepared(insert(inbox).on_conflict_do_nothing(index_elements=["network", "event_id"]), *EVENT)
+IS_STORED = f"SELECT 1 FROM {inbox.name} WHERE network = ? AND event_id = ?"  # noqa: S608 (no value is in it)
 SETTLE = Prepared(settle(), *EVENT)
 REMEMBER = upsert(notes)
 MEASURED = upsert(history)
@@ -115,12 +132,15 @@ SENT = Prepared(
 
 LEADER = "leader"
 EPOCH = select(lease.c.epoch).where(lease.c.name == LEADER)
+EPOCH_TEXT = as_text(EPOCH)
 SET_EPOCH = upsert(lease)
 
 RUN_NUMBER = "run"
-RUN_NUMBERS = select(
-    select(counters.c.value).where(counters.c.name == RUN_NUMBER).scalar_subquery(),
-    select(func.max(runs.c.id)).scalar_subquery(),
+RUN_NUMBERS = as_text(
+    select(
+        select(counters.c.value).where(counters.c.name == RUN_NUMBER).scalar_subquery(),
+        select(func.max(runs.c.id)).scalar_subquery(),
+    )
 )
 SET_COUNTER = upsert(counters)
 

@@ -8,7 +8,6 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -18,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kcibot.errors import Aborted, KcibotError, PermanentError, TransientError
 from kcibot.store.audit import read_head
-from kcibot.store.database import Database, cause, cursor_of
+from kcibot.store.database import Database, cause, transaction
 from kcibot.store.lease import Lease, check_epoch
 from kcibot.store.writes import Transaction, Write
 
@@ -33,10 +32,16 @@ REFUSALS = (SQLAlchemyError, sqlite3.Error, KcibotError, ValueError, TypeError, 
 """What statements raise: SQLAlchemy's, and the driver's own."""
 
 Then = Callable[[int], None]
+Refused = Callable[[KcibotError], None]
 
 
 def nothing_then(_result: int) -> None:
     """Nobody wants to know."""
+
+
+def only_logged(error: KcibotError) -> None:
+    """Nobody waited for it."""
+    log.error("a record nobody waited for was refused: %s", error)
 
 
 class When(Enum):
@@ -50,19 +55,21 @@ class When(Enum):
 class Unit:
     """Writes that belong together. `result` is what the last of them answered; `then` is told it, once it is safe.
 
-    `then` runs in the writer's thread: it hands over and returns.
+    `then`, or `refused` if nobody waits for it, runs in the writer's thread: it hands over and returns.
     """
 
-    __slots__ = ("_done", "error", "result", "then", "when", "writes")
+    __slots__ = ("_done", "error", "refused", "result", "then", "when", "writes")
 
     def __init__(self, writes: Sequence[Write], then: Then = nothing_then, when: When = When.AWAITED) -> None:
         self.writes = writes
         self.then = then
+        self.refused: Refused = only_logged
         self.when = when
         self.result = 0
         self.error: KcibotError | None = None
         self._done = threading.Lock()  # an Event costs several times as much, and this is made for every commit
-        self._done.acquire()
+        if when is When.AWAITED:
+            self._done.acquire()
 
     def wait(self) -> int:
         """Block until it is on disk. Raises what kept it from there."""
@@ -73,7 +80,8 @@ class Unit:
             return self.result
 
     def done(self) -> None:
-        self._done.release()
+        if self.when is When.AWAITED:
+            self._done.release()
 
 
 class Writer:
@@ -84,7 +92,10 @@ class Writer:
         self._database = database
         self._lease = lease
         self._head = read_head(database)
-        self._queue: queue.SimpleQueue[Unit | None] = queue.SimpleQueue()
+        self._queue: deque[Unit] = deque()
+        self._bell: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._rung = False
+        self._patience: float | None = None
         self._door = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
@@ -95,7 +106,8 @@ class Writer:
         with self._door:
             if self._closed:
                 raise PermanentError("The store is closed; nothing of this was recorded.")
-            self._queue.put(unit)
+            self._queue.append(unit)
+            self._ring(hurry=unit.when is not When.LATER)
         return unit
 
     def flush(self) -> None:
@@ -107,8 +119,15 @@ class Writer:
         with self._door:
             if not self._closed:
                 self._closed = True
-                self._queue.put(None)
+                self._ring(hurry=True)
         self._thread.join()
+
+    def _ring(self, *, hurry: bool) -> None:
+        """Waking the writer costs more than many a unit: once is enough, and who can wait does not wake it again."""
+        if (hurry and not self._rung) or self._patience is None:
+            self._rung = self._rung or hurry
+            self._patience = PATIENCE
+            self._bell.put(hurry)
 
     # ---- the thread ------------------------------------------------------------------------------------------
 
@@ -125,21 +144,28 @@ class Writer:
 
     def _gather(self, units: deque[Unit]) -> bool:
         """Take what is queued, at least one unit; false when the store was closed and the queue is empty."""
-        patience: float | None = None
-        due = 0.0
-        while len(units) < LARGEST_GROUP:
-            try:
-                unit = self._queue.get(timeout=patience)
-            except queue.Empty:
-                break
-            if unit is None:
-                self._queue.put(None)  # to be found again next time, with nothing before it
-                break
-            units.append(unit)
-            due = due or time.monotonic() + PATIENCE
-            hurry = patience == 0.0 or unit.when is not When.LATER
-            patience = 0.0 if hurry else max(0.0, due - time.monotonic())
-        return bool(units)
+        while not units:
+            hurry = self._wait()
+            with self._door:
+                if not hurry:
+                    continue
+                self._rung = False
+                while self._queue and len(units) < LARGEST_GROUP:
+                    units.append(self._queue.popleft())
+                if self._queue or self._closed:
+                    self._ring(hurry=True)
+                elif not units:
+                    self._patience = None  # asleep, until something comes
+                if self._closed and not units:
+                    return False
+        return True
+
+    def _wait(self) -> bool:
+        """Whether what is queued is to be written now: it is in a hurry, or has lain for long enough."""
+        try:
+            return self._bell.get(timeout=self._patience)
+        except queue.Empty:
+            return True
 
     def _write(self, connection: Connection, units: Sequence[Unit]) -> None:
         """Together if possible; if not, each alone, so that one that is refused does not hurt the others."""
@@ -154,17 +180,17 @@ class Writer:
         """One transaction; what it was refused for, if it was."""
         if not any(unit.writes for unit in units):
             return None
-        transaction = Transaction(connection, cursor_of(connection), self._head)
         try:
-            with connection.begin():
+            with transaction(connection) as cursor:
                 if self._lease is not None:
-                    check_epoch(connection, self._lease)
+                    check_epoch(cursor, self._lease)
+                to = Transaction(cursor, self._head)
                 for unit in units:
                     for write in unit.writes:
-                        unit.result = write.apply(transaction)
+                        unit.result = write.apply(to)
         except REFUSALS as error:
             return _told(error)
-        self._head = transaction.head
+        self._head = to.head
         self.transactions += 1
         return None
 
@@ -172,9 +198,7 @@ class Writer:
         """After the end, expected or not, nobody may wait for ever."""
         with self._door:
             self._closed = True
-        while not self._queue.empty():
-            if (unit := self._queue.get()) is not None:
-                units.append(unit)
+        units.extend(self._queue)
         for unit in units:
             unit.error = PermanentError("The store has stopped writing; nothing of this was recorded.")
             unit.done()
@@ -185,7 +209,7 @@ def _finish(unit: Unit) -> None:
         if unit.error is None:
             unit.then(unit.result)
         elif unit.when is not When.AWAITED:
-            log.error("a record nobody waited for was refused: %s", unit.error)
+            unit.refused(unit.error)
     except Exception:
         # a listener's mistake must not end the store, and what it was told of is safe on disk
         log.exception("somebody who was told of a commit failed")

@@ -1,11 +1,9 @@
 """Changes as rows to be written. Made in the caller's thread; applied by the writer, in order, in one transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, assert_never
-
-from sqlalchemy import Connection
 
 from kcibot.core.gate import Ask, Vote
 from kcibot.core.journal import (
@@ -34,11 +32,14 @@ from kcibot.store.statements import Prepared, Values
 
 @dataclass(slots=True)
 class Transaction:
-    """What a write needs: the connection with its cursor, and the head of the audit's chain, which moves on."""
+    """What a write needs: the cursor, and the head of the audit's chain, which moves on."""
 
-    connection: Connection
     cursor: sqlite3.Cursor
     head: Head
+
+
+Name = tuple[str, str]
+"""Key and channel of a message: what tells it from the others of its network."""
 
 
 class Write(Protocol):
@@ -75,6 +76,46 @@ class ManyRows:
         return self._statement.run_many(to.cursor, self._rows)
 
 
+class Claims(Protocol):
+    """What a sender that has nothing to do would begin with: it is recorded as begun together with the message."""
+
+    def take(self, network: str, name: Name) -> bool:
+        """Whether the message of that key and channel is what the sender begins with. Asked in the writer's thread."""
+        ...
+
+    def give_back(self, network: str, name: Name) -> None:
+        """It is nothing new, and will not be sent."""
+        ...
+
+
+class NoClaims:
+    """Nobody sends."""
+
+    def take(self, network: str, name: Name) -> bool:
+        return False
+
+    def give_back(self, network: str, name: Name) -> None:
+        """There is none."""
+
+
+class Saying:
+    """A message, which may be on its way as soon as it is stored."""
+
+    __slots__ = ("_claims", "_row")
+
+    def __init__(self, row: dict[str, object], claims: Claims) -> None:
+        self._row = row
+        self._claims = claims
+
+    def apply(self, to: Transaction) -> int:
+        network, name = str(self._row["network"]), (str(self._row["key"]), str(self._row["channel"]))
+        taken = self._claims.take(network, name)
+        changed = sql.SAY.run(to.cursor, {**self._row, "in_flight": taken})
+        if taken and not changed:
+            self._claims.give_back(network, name)
+        return changed
+
+
 class Link:
     """An entry of the audit, which gets its number and its hash when its turn comes."""
 
@@ -96,7 +137,7 @@ class NextRunNumber:
     """Counts also what was given and never saved, and what was saved without being given."""
 
     def apply(self, to: Transaction) -> int:
-        given, saved = to.connection.execute(sql.RUN_NUMBERS).one()
+        given, saved = to.cursor.execute(sql.RUN_NUMBERS).fetchone()
         number = max(given or 0, saved or 0) + 1
         sql.SET_COUNTER.run(to.cursor, {"name": sql.RUN_NUMBER, "value": number})
         return number
@@ -105,9 +146,10 @@ class NextRunNumber:
 class Scribe:
     """Turns changes into writes. Raises PermanentError for a value that cannot be stored."""
 
-    def __init__(self, cleaner: Cleaner, codec: Codec) -> None:
+    def __init__(self, cleaner: Cleaner, codec: Codec, claims: Callable[[], Claims] = NoClaims) -> None:
         self._clean = cleaner
         self._codec = codec
+        self._claims = claims
 
     def writes(self, changes: Sequence[Change]) -> list[Write]:
         return [write for change in changes for write in self._of(change)]
@@ -122,8 +164,10 @@ class Scribe:
                 yield OneRow(sql.SAVE_VOTE, self._vote(vote))
             case SaveEffect(effect):
                 yield OneRow(sql.SAVE_EFFECT, self._effect(effect))
+            case Say(amends=False):
+                yield Saying(self._say(change), self._claims())
             case Say():
-                yield OneRow(sql.SAY, self._say(change))
+                yield OneRow(sql.AMEND, self._amendment(change))
             case Audit():
                 yield self._link(change)
             case Settle(event):
@@ -222,6 +266,7 @@ class Scribe:
             "at": self._clean.time(vote.at),
             "reason": self._clean.text(vote.reason),
             "withdrawn": vote.withdrawn,
+            "reacted": vote.reacted,
         }
 
     def _effect(self, effect: Effect) -> dict[str, object]:
@@ -246,8 +291,12 @@ class Scribe:
             "urgent": say.notice.level in URGENT,
             "version": 1,
             "delivered_version": 0,
-            "in_flight": False,
         }
+
+    def _amendment(self, say: Say) -> dict[str, object]:
+        row = self._say(say)
+        where = {"of_key": row["key"], "of_network": row["network"], "of_channel": row["channel"]}
+        return {**where, "new_notice": row["notice"], "new_urgent": row["urgent"]}
 
     def _note(self, note: Remember) -> dict[str, object]:
         return {

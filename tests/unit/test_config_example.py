@@ -27,6 +27,7 @@ Where = tuple[Any, ...]
 
 WRITTEN_OTHERWISE = {
     "bot.state",
+    "chat.irc.sasl.password",
     "services.git.ssh_key",
     "services.mail.user",
     "services.mail.password",

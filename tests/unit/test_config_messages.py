@@ -26,18 +26,18 @@ REPLACED = {
         "",
         "config.yaml:9: chat.rooms[0]: is a room of console, which is not configured. Add chat.console.",
     ),
-    "a room of a network that comes later": (
+    "a room of a network without its block": (
         '"console:#kernelci"',
         '"slack:C0123"',
-        (
-            "config.yaml:11: chat.rooms[0]: is a room of a network that is not supported in this version:"
-            " only the console is. Remove it."
-        ),
+        "config.yaml:11: chat.rooms[0]: is a room of slack, which is not configured. Add chat.slack.",
     ),
-    "a network that comes later": (
+    "a password that would travel in the clear": (
         "  console:\n    folder: room\n",
-        "  console:\n    folder: room\n  irc: {server: irc.example.org}\n",
-        "config.yaml:10: chat.irc: is not supported in this version: only the console is. Remove it.",
+        (
+            "  console:\n    folder: room\n"
+            "  irc: {server: irc.example.org, security: none, sasl: {account: bot, password: {env: IRC}}}\n"
+        ),
+        "config.yaml:10: chat.irc: would send its password in the clear. Use security: tls.",
     ),
     "an empty prefix, because ! is a tag": (
         'prefix: "!"',
@@ -85,7 +85,7 @@ REPLACED = {
     "a key that is like no other": (
         "tick: 1s",
         "zzz: 1s",
-        "config.yaml:5: bot.zzz: is unknown here. There is: name, prefix, state, flood, tick, log_level.",
+        "config.yaml:5: bot.zzz: is unknown here. There is: name, prefix, state, flood, stale, tick, log_level.",
     ),
     "a key given twice": (
         "tick: 1s",

@@ -29,6 +29,7 @@ from kcibot.core.registry import Registry
 from kcibot.core.run import HoldKind, RunState, StepState
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
 from tests.fakes.bench import Bench, HandClock, make_bench
+from tests.fakes.second_network import two_networks
 
 MANAGER = GatePolicy(role="release-manager", quorum=1)
 
@@ -133,9 +134,9 @@ def test_the_starter_may_not_approve_their_own_run(tmp_path: Path, clock: HandCl
     assert room.run().state is RunState.SUCCEEDED
 
 
-def test_a_person_counts_once_on_however_many_networks(tmp_path: Path, clock: HandClock) -> None:
+def test_a_person_counts_once_on_however_many_networks(tmp_path: Path) -> None:
     two = GatePolicy(role="release-manager", quorum=2, starter=StarterVote.ALLOWED)
-    room = bench(tmp_path, Gate("go", "Go"), push(Target()), clock=clock, go=two)
+    room, _ = two_networks(tmp_path, Gate("go", "Go"), push(Target()), go=two)
     room.say("operator", "!go")
     room.react("manager-1", "run:1:gate:go:1")
     room.react("m1", "run:1:gate:go:1", network="irc")

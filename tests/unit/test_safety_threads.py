@@ -6,7 +6,7 @@ from pathlib import Path
 from kcibot.core.journal import Say
 from kcibot.core.message import MessageRef, Place
 from kcibot.core.notice import Notice
-from kcibot.core.ports import Inbox
+from kcibot.core.ports import Listener, Reaction
 from kcibot.core.sender import Sender
 from kcibot.errors import PermanentError
 from tests.fakes.bench import ROOM
@@ -24,11 +24,11 @@ class Clumsy:
         self.tries = 0
         self._error = error
 
-    def start(self, inbox: Inbox) -> None: ...
+    def start(self, listener: Listener) -> None: ...
 
     def stop(self) -> None: ...
 
-    def post(self, place: Place, notice: Notice, key: str) -> MessageRef:
+    def post(self, place: Place, notice: Notice, key: str, thread: MessageRef | None = None) -> MessageRef:
         self.tries += 1
         if self.tries == 1:
             raise self._error
@@ -39,6 +39,9 @@ class Clumsy:
     def edit(self, ref: MessageRef, notice: Notice) -> None: ...
 
     def find(self, place: Place, key: str) -> MessageRef | None:
+        return None
+
+    def reactions(self, ref: MessageRef) -> tuple[Reaction, ...] | None:
         return None
 
 

@@ -37,7 +37,9 @@ def schema_of(path: Path) -> dict[str, str]:
     with closing(sqlite3.connect(path)) as connection:
         found = connection.execute("SELECT name, sql FROM sqlite_master WHERE type IN ('table', 'index')")
         return {
-            name: " ".join((sql or "").split()) for name, sql in found if not name.startswith(("alembic", "sqlite_"))
+            name: " ".join((sql or "").replace('"', "").split())
+            for name, sql in found
+            if not name.startswith(("alembic", "sqlite_"))
         }
 
 

@@ -307,7 +307,7 @@ def writer_held_up(path: Path, journal: SqlJournal) -> Iterator[None]:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         journal.submit([Remember("held", "up", 1)])
-        eventually(journal.writer._queue.empty)
+        eventually(lambda: not journal.writer._queue)
         yield
         other.execute("COMMIT")
 
@@ -326,7 +326,7 @@ def commit_all(journal: SqlJournal, path: Path, units: list[list[object]]) -> li
     with writer_held_up(path, journal):
         for thread in threads:
             thread.start()
-        eventually(lambda: journal.writer._queue.qsize() == len(units))
+        eventually(lambda: len(journal.writer._queue) == len(units))
     for thread in threads:
         thread.join(5)
     return raised

@@ -8,7 +8,7 @@ acts raises `TransientError` or `PermanentError` only if it certainly had no eff
 from dataclasses import dataclass
 
 from kcibot.core.ports.basics import Cancellation, Clock, Never, Report, ignore_report
-from kcibot.core.ports.chat import ChatAdapter, Inbox
+from kcibot.core.ports.chat import ChatAdapter, Inbox, Listener, Reaction
 from kcibot.core.ports.ci import (
     Build,
     BuildRef,
@@ -71,6 +71,7 @@ __all__ = [
     "Lab",
     "LabJobState",
     "LabLook",
+    "Listener",
     "LostCommit",
     "Mail",
     "Mailer",
@@ -80,6 +81,7 @@ __all__ = [
     "Ports",
     "QueueItem",
     "Queued",
+    "Reaction",
     "RefUpdate",
     "Report",
     "ReportInbox",
