@@ -1,0 +1,24 @@
+"""What a Slack app in Socket Mode needs to know. Tokens are asked for when they are sent, and kept nowhere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class SlackSettings:
+    """`channels` are ids (`C0123`) of which the bot is a member. `missed`: how far back is looked after an absence.
+
+    `name` is what a mention of the bot is read as. `ping` is how often the connection is tried; after four times that
+    long without an answer it is given up.
+    """
+
+    bot_token: Callable[[], str]
+    app_token: Callable[[], str]
+    channels: tuple[str, ...]
+    api: str = "https://slack.com/api/"
+    timeout: timedelta = timedelta(seconds=30)
+    missed: timedelta = timedelta(hours=24)
+    network: str = "slack"
+    name: str = "kcibot"
+    ping: timedelta = timedelta(seconds=10)
