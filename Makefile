@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUTO ?=
+CHAT ?=
 SEED ?= 1
 CASES ?=
 YAML ?= $(wildcard ../shared/data/kernelci/seed-era)
@@ -19,9 +20,10 @@ $(VENV)/installed: requirements-dev.lock pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-# KernelCI in miniature and a chat room in the terminal; AUTO=1 plays a whole release and checks it.
+# KernelCI in miniature and a chat room in the terminal; AUTO=1 plays a whole release and checks it; CHAT=irc has the
+# room on a local InspIRCd too.
 demo: install
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(if $(YAML),--yaml $(YAML))
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(if $(CHAT),--chat $(CHAT)) $(if $(YAML),--yaml $(YAML))
 
 # In the order of the folders: the longest tests, those in tests/chaos, are begun first and not waited for at the end.
 test: install lint

@@ -11,20 +11,28 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from kcibot.config import Config, ConfigProblems, Images, Login, Mail, ReportInbox, Secret, Tracker
+from kcibot.core.access import People
 from kcibot.core.clock import SystemClock
+from kcibot.core.desk import Desk
 from kcibot.core.dispatch import Dispatcher
 from kcibot.core.engine import Engine
 from kcibot.core.message import Incoming
 from kcibot.core.ports import ChatAdapter, Clock, GitHost, ImageRegistry, IssueTracker, Mailer, Ports
 from kcibot.core.ports import ReportInbox as ReportMails
+from kcibot.core.reconcile import Reconciler
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.core.sender import Sender
 from kcibot.core.watching import Watching
-from kcibot.core.world import World
-from kcibot.errors import Aborted, ConfigError, UserError
+from kcibot.core.world import BOT, World
+from kcibot.errors import Aborted, ConfigError, KcibotError, UserError
+
+if TYPE_CHECKING:
+    from kcibot.chat.irc.settings import IrcSettings
+    from kcibot.chat.slack.settings import SlackSettings
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +81,22 @@ class Bot:
             sections=config.sections,
             folder=_emptied(state / "work"),
             hours=config.hours,
+            relayed=config.chat.relay,
         )
         self.engine = Engine(self.world)
-        self._dispatcher = Dispatcher(self.world, self.engine, config.bot.prefix, config.bot.name, config.bot.flood)
+        bot = config.bot
+        self._dispatcher = Dispatcher(self.world, self.engine, bot.prefix, bot.name, bot.flood, bot.stale)
         self._watching = Watching(self.world)
-        self._adapters = adapters(config, self._clock)
+        self._adapters = adapters(config, self._clock, redactor, self.world.people)
+        by_network = {adapter.network: adapter for adapter in self._adapters}
+        journal = self._store.journal
+        reconciler = Reconciler(self.world, by_network, journal.accept)
+        self._desk = Desk(journal, reconciler, self._dispatcher.concerns)
         self._senders = [Sender(self._store.outbox, adapter) for adapter in self._adapters]
-        self._dispatcher.posting = self._is_posting
         self._events: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._dispatcher.posting = self._is_posting
+        self._dispatcher.answers_wait = False
+        self._dispatcher.broken = self._broken
         self._listener = threading.Thread(target=self._listen, name="dispatcher", daemon=True)
         self._pulse = state / PULSE
         self.failed = threading.Event()
@@ -99,7 +115,7 @@ class Bot:
             sender.start()
         self.engine.resume()
         for adapter in self._adapters:
-            adapter.start(journal)
+            adapter.start(self._desk)
         self._ticker = Ticker(self._tick, self._tick_seconds)
         self._ticker.start()
         log.info("started with %s commands", len(self.world.registry.commands))
@@ -111,11 +127,20 @@ class Bot:
             adapter.stop()
         self._events.put(None)
         self._listener.join(CLOSING_SECONDS)
+        self._store.journal.writer.flush()  # what was answered last is in the outbox then
         self.engine.close(CLOSING_SECONDS)
         for sender in self._senders:
             sender.stop(CLOSING_SECONDS)
         self._store.close()
         log.info("stopped")
+
+    def reload(self, config: Config) -> tuple[str, ...]:
+        """Take over who is who and who may do what; every change is audited. Anything else waits for a restart."""
+        with self.world.lock:
+            changes = self.world.people.become(config.people())
+            if changes:
+                self.world.journal.commit([self.world.audit(BOT, "people changed", change) for change in changes])
+        return changes
 
     def _tick(self) -> None:
         try:
@@ -136,6 +161,10 @@ class Bot:
                 log.exception("an event cannot be dealt with; the bot stops, and hears it again when it starts")
                 self.failed.set()
                 return
+
+    def _broken(self, error: KcibotError) -> None:
+        log.error("an answer cannot be recorded; the bot stops, and hears it again when it starts: %s", error)
+        self.failed.set()
 
     def _is_posting(self, network: str) -> bool:
         return any(sender.posting for sender in self._senders if sender.network == network)
@@ -266,8 +295,8 @@ def _login(login: Login, redactor: Redactor) -> Callable[[], tuple[str, str]]:
     return lambda: (login.user, password())
 
 
-def adapters(config: Config, clock: Clock) -> list[ChatAdapter]:
-    """One per configured network."""
+def adapters(config: Config, clock: Clock, redactor: Redactor, people: People) -> list[ChatAdapter]:
+    """One per configured network. Persons are addressed by what each network knows them as."""
     found: list[ChatAdapter] = []
     if config.chat.console:
         from kcibot.chat.console import ConsoleChat  # noqa: PLC0415
@@ -275,7 +304,56 @@ def adapters(config: Config, clock: Clock) -> list[ChatAdapter]:
 
         folder = config.chat.console.folder
         found.append(ConsoleChat(folder, room=Room(folder, clock.now)))
+    if config.chat.irc:
+        from kcibot.chat.irc.adapter import IrcChat  # noqa: PLC0415
+
+        irc = _irc(config, redactor)
+        found.append(IrcChat(irc, lambda name: people.get(name).identity("irc"), now=clock.now))
+    if config.chat.slack:
+        from kcibot.chat.slack.adapter import SlackChat  # noqa: PLC0415
+
+        found.append(SlackChat(_slack(config, redactor), lambda name: people.get(name).identity("slack")))
     return found
+
+
+def _irc(config: Config, redactor: Redactor) -> "IrcSettings":
+    from kcibot.chat.irc.settings import IrcSettings, Mechanism, no_password  # noqa: PLC0415
+
+    irc = config.chat.irc
+    if irc is None:
+        raise ConfigError("chat.irc is not configured")
+    sasl = irc.sasl
+    return IrcSettings(
+        irc.server,
+        irc.port,
+        channels=_channels(config, "irc"),
+        nick=irc.nick,
+        tls=irc.security == "tls",
+        ca_file=str(irc.ca_file or ""),
+        mechanism=Mechanism(sasl.mechanism.upper()) if sasl else Mechanism.NONE,
+        account=sasl.account if sasl else "",
+        password=sasl.password.reader(redactor) if sasl and sasl.password else no_password,
+        certificate=str(sasl.certificate or "") if sasl else "",
+        rate=irc.rate,
+        burst=irc.burst,
+        longest=irc.longest,
+        timeout=irc.timeout,
+        ping=irc.ping,
+    )
+
+
+def _slack(config: Config, redactor: Redactor) -> "SlackSettings":
+    from kcibot.chat.slack.settings import SlackSettings  # noqa: PLC0415
+
+    slack = config.chat.slack
+    if slack is None:
+        raise ConfigError("chat.slack is not configured")
+    tokens = slack.bot_token.reader(redactor), slack.app_token.reader(redactor)
+    return SlackSettings(*tokens, _channels(config, "slack"), slack.api, slack.timeout, name=config.bot.name)
+
+
+def _channels(config: Config, network: str) -> tuple[str, ...]:
+    return tuple(place.channel for place in config.rooms() if place.network == network)
 
 
 def _overridden(commands: Registry, config: Config) -> Registry:

@@ -7,7 +7,7 @@ from pathlib import Path
 from kcibot.chat.room import Event, Room, RoomKind
 from kcibot.core.message import EventKind, Incoming, MessageRef, Place
 from kcibot.core.notice import Notice
-from kcibot.core.ports import Inbox
+from kcibot.core.ports import Inbox, Listener, Reaction
 from kcibot.errors import KcibotError, NotFound, PermanentError
 
 log = logging.getLogger(__name__)
@@ -33,11 +33,11 @@ class ConsoleChat:
         self._stop = threading.Event()
         self._listener: threading.Thread | None = None
 
-    def start(self, inbox: Inbox) -> None:
-        after = self._last_number(inbox)
+    def start(self, listener: Listener) -> None:
+        after = self._last_number(listener)
         self._stop = threading.Event()
         self._listener = threading.Thread(
-            target=self._listen, args=(inbox, after, self._stop), name=f"{self.network}-listener", daemon=True
+            target=self._listen, args=(listener, after, self._stop), name=f"{self.network}-listener", daemon=True
         )
         self._listener.start()
 
@@ -47,7 +47,7 @@ class ConsoleChat:
         if self._listener and self._listener is not threading.current_thread():
             self._listener.join(STOP_SECONDS)
 
-    def post(self, place: Place, notice: Notice, key: str) -> MessageRef:
+    def post(self, place: Place, notice: Notice, key: str, thread: MessageRef | None = None) -> MessageRef:
         self._check(place.network)
         event = self._room.append(RoomKind.POST, place.channel, BOT, notice=notice, key=key)
         return self._ref(event.channel, event.number)
@@ -62,6 +62,10 @@ class ConsoleChat:
         self._check(place.network)
         number = self._posts.under(place.channel, key)
         return self._ref(place.channel, number) if number else None
+
+    def reactions(self, ref: MessageRef) -> tuple[Reaction, ...] | None:
+        """The room keeps every event, so that a reaction is delivered after the bot is back, and need not be asked."""
+        return None
 
     def _check(self, network: str) -> None:
         if network != self.network:

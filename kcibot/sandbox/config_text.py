@@ -1,7 +1,8 @@
 """The sandbox's configuration of the bot, as a newcomer may read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 TEXT = """\
 # Written by the sandbox at every start. config.example.yaml explains each key.
@@ -12,13 +13,10 @@ bot:
 
 chat:
   console: {{folder: room}}
-  rooms: ["console:kernelci"]
+{networks}  rooms: [{rooms}]
 
 people:
-  operator: {{roles: [operator], identities: {{console: operator}}}}
-  manager-1: {{roles: [release-manager], identities: {{console: manager-1}}}}
-  manager-2: {{roles: [release-manager, break-glass], identities: {{console: manager-2}}}}
-  observer: {{roles: [observer], identities: {{console: observer}}}}
+{people}
 
 # The sandbox never sleeps.
 production_hours: {{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], from: "00:00", to: "24:00"}}
@@ -89,6 +87,13 @@ deploy:
 """
 
 
+ROLES = {
+    "operator": "operator",
+    "manager-1": "release-manager",
+    "manager-2": "release-manager, break-glass",
+    "observer": "observer",
+}
+PERSON = "  {name}: {{roles: [{roles}], identities: {{{identities}}}}}"
 LAB = '    {name}: {{url: "{url}", user: {user}, token: {{file: secrets/lab-token}}}}'
 
 INBOX = """\
@@ -108,13 +113,27 @@ def config_text(
     labs: Mapping[str, str],
     lab_user: str,
     inbox: Mapping[str, object] | None = None,
+    networks: Mapping[str, str] = MappingProxyType({}),
     **places: str | int,
 ) -> str:
     """The whole file; `labs` are their addresses by name, `places` addresses and ports of the other servers.
 
-    `inbox` is where report mails come, if anywhere.
+    `inbox` is where report mails come, if anywhere. `networks` are the blocks of further chat networks by
+    their rooms (`irc:#kernelci`), on which everybody has the name of their role, as on the console.
     """
     shown = "\n".join(LAB.format(name=name, url=url, user=lab_user) for name, url in labs.items())
     rows = "\n".join(f'      {name}: "{path}"' for name, path in sorted(repositories.items()))
-    box = INBOX.format(**inbox) if inbox else ""
-    return TEXT.format(repositories=rows, labs=shown or "    {}", inbox=box, **places)
+    return TEXT.format(
+        repositories=rows,
+        labs=shown or "    {}",
+        inbox=INBOX.format(**inbox) if inbox else "",
+        people="\n".join(_person(name, ["console", *(room.partition(":")[0] for room in networks)]) for name in ROLES),
+        networks="".join(networks.values()),
+        rooms=", ".join(f'"{room}"' for room in ("console:kernelci", *networks)),
+        **places,
+    )
+
+
+def _person(name: str, networks: Sequence[str]) -> str:
+    identities = ", ".join(f"{network}: {name}" for network in networks)
+    return PERSON.format(name=name, roles=ROLES[name], identities=identities)

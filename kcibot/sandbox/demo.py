@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from kcibot.chat.transcript import transcript
 from kcibot.core.command import read_span
 from kcibot.errors import UserError
 from kcibot.sandbox.bot_process import BotProcess
+from kcibot.sandbox.irc_play import voices
+from kcibot.sandbox.irc_room import IrcRoom, irc_room
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.play import Play
 from kcibot.sandbox.proof import Proof
 
 PERSONS = ("operator", "manager-1", "manager-2", "observer")
+CONSOLE, IRC = "console", "irc"
 RATE = 60.0
 """In the room a minute passes every second."""
 AUTO_RATE = 600.0
@@ -32,42 +36,58 @@ and it goes on where it was. Come back with the same command.
 """
 
 
-def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None) -> int:
-    """Start everything, let people talk in the terminal until they leave, stop everything."""
-    sandbox = Sandbox(folder, RATE, real_yaml, begins=begins)
-    bot = BotProcess(folder)
-    sandbox.start()
-    try:
-        bot.start()
+def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: str = CONSOLE) -> int:
+    """Start everything, let people talk until the one at the terminal leaves, stop everything.
+
+    With `chat` IRC the room is on an IRC network too, for whoever comes there.
+    """
+    with ExitStack() as stack:
+        irc = stack.enter_context(irc_room(folder, PERSONS)) if chat == IRC else None
+        sandbox, bot = stack.enter_context(_running(folder, RATE, real_yaml, begins, irc))
         room = Room(folder / "room", sandbox.clock.now)
         terminal = Terminal(room, PERSONS, _extras(sandbox, bot))
         click.echo(WELCOME.format(folder=folder))
+        if irc:
+            click.echo(irc.welcome)
         terminal.run()
-    finally:
-        bot.stop()
-        sandbox.stop()
     return 0
 
 
-def play(folder: Path, real_yaml: Path | None, begins: datetime | None = None) -> int:
-    """Play a complete release with scripted persons; 0 only if every step really happened, seen from the sandbox."""
+def play(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: str = CONSOLE) -> int:
+    """Play a complete release with scripted persons; 0 only if every step really happened, seen from the sandbox.
+
+    With `chat` IRC they type and react on an IRC network.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    sandbox = Sandbox(folder, AUTO_RATE, real_yaml, begins=begins)
-    bot = BotProcess(folder)
-    sandbox.start()
-    try:
+    with ExitStack() as stack:
+        irc = stack.enter_context(irc_room(folder, PERSONS)) if chat == IRC else None
+        sandbox, bot = stack.enter_context(_running(folder, AUTO_RATE, real_yaml, begins, irc))
         proof = Proof(sandbox)
-        bot.start()
         room = Room(folder / "room", sandbox.clock.now)
-        story = Play(room, sandbox.clock, lambda: bot.alive, lambda: sandbox.keep_busy(BUSY_MINUTES))
+        stage = stack.enter_context(voices(room, irc, PERSONS)) if irc else room
+        story = Play(stage, sandbox.clock, lambda: bot.alive, lambda: sandbox.keep_busy(BUSY_MINUTES))
         began = time.monotonic()
         ended = story.run()
         took = time.monotonic() - began
         missing = proof.missing()
+        left = _left(bot.stop())
+    return told(transcript(room), [*ended, *missing, *left], took, proof.checked)
+
+
+@contextmanager
+def _running(
+    folder: Path, rate: float, real_yaml: Path | None, begins: datetime | None, irc: IrcRoom | None
+) -> Iterator[tuple[Sandbox, BotProcess]]:
+    """The sandbox and the bot beside it."""
+    sandbox = Sandbox(folder, rate, real_yaml, begins=begins, networks=irc.config if irc else {})
+    bot = BotProcess(folder)
+    sandbox.start()
+    try:
+        bot.start()
+        yield sandbox, bot
     finally:
-        status = bot.stop()
+        bot.stop()
         sandbox.stop()
-    return told(transcript(room), [*ended, *missing, *_left(status)], took, proof.checked)
 
 
 def told(story: str, problems: list[str], took: float, checked: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,12 +39,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """With `cut`, the connection breaks after so many bytes of the body, all of which were announced."""
+    """With `cut`, the connection breaks after so many bytes of the body, all of which were announced.
+
+    `upgraded` takes the connection over once the head was sent (status 101): it gets what the client sends and the
+    socket, on the request's own thread, and the connection is closed when it returns.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     cut: int | None = None
+    upgraded: Callable[[BufferedIOBase, socket.socket], None] | None = None
 
 
 def json_response(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -231,7 +237,7 @@ def _is_json(response: Response) -> bool:
 
 def _headers(response: Response) -> Mapping[str, str]:
     """Its own, and the length of its body unless they tell it."""
-    if response.status in {204, 304} or {"Content-Length", "Transfer-Encoding"} & set(response.headers):
+    if response.status in {101, 204, 304} or {"Content-Length", "Transfer-Encoding"} & set(response.headers):
         return response.headers
     return {**response.headers, "Content-Length": str(len(response.body))}
 
@@ -259,7 +265,10 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if response is not None:
             self._send(response)
-        if response is None or response.cut is not None:
+        if response is not None and response.upgraded is not None:
+            self.close_connection = True
+            response.upgraded(self.rfile, self.connection)
+        elif response is None or response.cut is not None:
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 

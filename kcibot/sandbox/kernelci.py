@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import yaml
@@ -176,7 +177,10 @@ def make_labs(clock: SandboxClock, settings: Settings) -> Mapping[str, LavaStand
 
 
 class Sandbox:
-    """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room."""
+    """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room.
+
+    `networks` are further chat networks of the bot, as `config_text` takes them.
+    """
 
     def __init__(
         self,
@@ -185,8 +189,10 @@ class Sandbox:
         real_yaml: Path | None = None,
         settings: Settings | None = None,
         begins: datetime | None = None,
+        networks: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
+        self._networks = networks
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = SandboxClock.create(folder / "clock.json", rate, begins)
         self.repositories = self._repositories(real_yaml)
@@ -276,6 +282,7 @@ class Sandbox:
             storage=self.storage.url,
             labs={name: lab.url for name, lab in self.labs.items()},
             lab_user=LAB_USER,
+            networks=self._networks,
             user=JENKINS_USER,
             baseline=self.baseline.kernel,
         )

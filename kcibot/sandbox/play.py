@@ -2,10 +2,11 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
-from kcibot.chat.room import Event, Room, RoomKind
+from kcibot.chat.room import Event, RoomKind
 from kcibot.core.notice import Level, Notice
 from kcibot.sandbox.clock import SandboxClock
 
@@ -23,6 +24,16 @@ VOTERS = {"go": ("operator", "manager-1"), "accept": ("manager-2",), "force": ("
 """Who reacts to which gate, in this order; to all others the operator does. The operator tries `go` in vain."""
 
 
+class Stage(Protocol):
+    """Where it is played: the console room, or another network that is looked at from there."""
+
+    def say(self, person: str, text: str) -> object: ...
+
+    def react(self, person: str, target: int, emoji: str) -> object: ...
+
+    def read(self, after: int) -> Sequence[Event]: ...
+
+
 class Play:
     """The script. `alive` says whether the bot still runs; without it there is nothing to wait for.
 
@@ -30,7 +41,7 @@ class Play:
     """
 
     def __init__(
-        self, room: Room, clock: SandboxClock, alive: Callable[[], bool], busy: Callable[[], None] | None = None
+        self, room: Stage, clock: SandboxClock, alive: Callable[[], bool], busy: Callable[[], None] | None = None
     ) -> None:
         self._room = room
         self._clock = clock

@@ -45,10 +45,10 @@ def set_traps(bot: Bot, traps: Traps) -> None:
     """The bot must not have been started yet."""
     journal, outbox = bot._store.journal, bot._store.outbox
     _around(journal, "commit", traps, _of_changes)
-    _around(journal, "submit", traps, lambda changes: f"submit {_of_changes(changes)}")
+    _around(journal, "submit", traps, lambda changes, *_refused: f"submit {_of_changes(changes)}")
     _around(journal, "new_run_id", traps, lambda: "commit a run's number")
     _around(journal, "accept", traps, lambda event: f"accept {_of_event(event)}")
-    _around(outbox, "sending", traps, lambda message: f"commit sending {_of_message(message)}")
+    _around(outbox, "sending", traps, lambda *messages: f"commit sending {_of_message(messages[0])}")
     _around(outbox, "sent", traps, lambda message, _ref: f"submit sent {_of_message(message)}")
     _around_ports(bot.world.ports, traps)
     for adapter in bot._adapters:
@@ -85,15 +85,15 @@ def _around(target: Any, name: str, traps: Traps, label: Callable[..., str], *, 
 def _around_chat(adapter: ConsoleChat, traps: Traps) -> None:
     post = adapter.post
 
-    def torn_post(place: Place, notice: Notice, key: str) -> MessageRef:
+    def torn_post(place: Place, notice: Notice, key: str, thread: MessageRef | None = None) -> MessageRef:
         label = f"post {_of_key(key)}"
         if traps.is_armed(label, TORN):
             _write_half_a_line(adapter)
         traps.reach(label, TORN)
-        return post(place, notice, key)
+        return post(place, notice, key, thread)
 
     adapter.post = torn_post  # type: ignore[method-assign]
-    _around(adapter, "post", traps, lambda _place, _notice, key: f"post {_of_key(key)}")
+    _around(adapter, "post", traps, lambda _place, _notice, key, *_thread: f"post {_of_key(key)}")
     _around(adapter, "edit", traps, lambda _ref, notice: f"edit {stable(notice.title)}")
 
 
