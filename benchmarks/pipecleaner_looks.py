@@ -43,9 +43,9 @@ from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_settings import production
 from kcibot.store.codec import PydanticCodec
 from kcibot.store.opening import Store, open_store
-from kcibot_commands.pipecleaner_configs import PipecleanerArgs
-from kcibot_commands.pipecleaner_prepare import prepare_pipe_cleaner
-from kcibot_commands.pipecleaner_run import run_pipe_cleaner
+from kcibot_commands.pipecleaner.configs import PipecleanerArgs
+from kcibot_commands.pipecleaner.prepare import prepare_pipe_cleaner
+from kcibot_commands.pipecleaner.run import run_pipe_cleaner
 
 KERNELS = (220, 2200)
 BEGINS = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

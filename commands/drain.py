@@ -24,8 +24,8 @@ from kcibot.sdk import (
     span,
 )
 from kcibot_commands.durations import measure, usual
-from kcibot_commands.monitor_flags import MonitorSettings
-from kcibot_commands.monitor_run import copy_problem
+from kcibot_commands.monitor.flags import MonitorSettings
+from kcibot_commands.monitor.run import copy_problem
 from kcibot_commands.notify import Event, forget_once, to_mention
 from kcibot_commands.rules import burn_down
 from kcibot_commands.rules import drain_holders as holders_of

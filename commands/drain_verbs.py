@@ -28,7 +28,7 @@ from kcibot.sdk import (
 )
 from kcibot_commands.drain import DRAIN, IGNORED, DrainArgs, DrainSettings, drain, first_look
 from kcibot_commands.durations import BUILD, MEASURED, described
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor.flags import MonitorSettings
 from kcibot_commands.notify import TOPIC, Event, subscribe_once
 from kcibot_commands.rules import burn_down
 from kcibot_commands.rules import drain_holders as holders_of

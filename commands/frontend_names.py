@@ -24,7 +24,7 @@ from kcibot.sdk import (
     command,
 )
 from kcibot_commands.js_views import MEND, Views, rename_commit, rename_lines
-from kcibot_commands.plan import SHORT, Component, ReleaseSettings
+from kcibot_commands.plan.steps import SHORT, Component, ReleaseSettings
 from kcibot_commands.rules import changes, versions
 from kcibot_commands.rules.js_names import OLD_ENTRIES, js_problems
 from kcibot_commands.rules.js_renames import Rename

@@ -38,7 +38,7 @@ from kcibot.sdk import (
 )
 from kcibot_commands.drain import drain
 from kcibot_commands.locks import open_production, still_locked, take_production_lock
-from kcibot_commands.monitor_flags import MonitorSettings, cron_problem
+from kcibot_commands.monitor.flags import MonitorSettings, cron_problem
 from kcibot_commands.rules import drain_holders as holders_of
 from kcibot_commands.rules.drain_holders import HolderKind
 from kcibot_commands.rules.job_definitions import timer_specs

@@ -26,10 +26,10 @@ from kcibot.sdk import (
     listed,
     span,
 )
-from kcibot_commands.deploy import Deployable
+from kcibot_commands.deploy.steps import Deployable
 from kcibot_commands.drain import LONGEST, drain
-from kcibot_commands.monitor_flags import MonitorSettings
-from kcibot_commands.plan import plan
+from kcibot_commands.monitor.flags import MonitorSettings
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.playbook_runs import broke_off
 from kcibot_commands.rules.problem import worded
 

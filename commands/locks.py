@@ -22,7 +22,7 @@ from kcibot.sdk import (
     command,
     moment,
 )
-from kcibot_commands.plan import MOVED, plan
+from kcibot_commands.plan.steps import MOVED, plan
 
 LOCK = "lock"
 PRODUCTION = "production"

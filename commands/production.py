@@ -30,7 +30,7 @@ from kcibot_commands.locks import (
     take_lock_from,
     take_production_lock,
 )
-from kcibot_commands.plan import MOVED, SHORT, TAGGING, Part, ReleaseSettings, plan
+from kcibot_commands.plan.steps import MOVED, SHORT, TAGGING, Part, ReleaseSettings, plan
 
 __all__ = [
     "LOCK",

@@ -17,34 +17,34 @@ from kcibot.sdk import (
     UserError,
     command,
 )
-from kcibot_commands.announce import comment_window, send_announcement
-from kcibot_commands.deploy import deploy_backend, deploy_frontend
+from kcibot_commands.announce.steps import comment_window, send_announcement
+from kcibot_commands.deploy.steps import deploy_backend, deploy_frontend
 from kcibot_commands.drain import drain
-from kcibot_commands.first_results import watch_first_results
-from kcibot_commands.images import build_images, push_images
+from kcibot_commands.first_results.steps import watch_first_results
+from kcibot_commands.images.verbs import build_images, push_images
 from kcibot_commands.jenkins_restart import end_quieting, restart_jenkins
-from kcibot_commands.jobs import apply_job_definitions
-from kcibot_commands.jobs_checklist import about_notes
+from kcibot_commands.jobs.checklist import about_notes
+from kcibot_commands.jobs.steps import apply_job_definitions
 from kcibot_commands.labs import drain_labs
-from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
-from kcibot_commands.monitor_timer import restore_timer
-from kcibot_commands.pipecleaner import (
+from kcibot_commands.monitor.steps import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
+from kcibot_commands.monitor.timer import restore_timer
+from kcibot_commands.pipecleaner.verbs import (
     about_results,
     accept_results,
     compare_results,
     prepare_pipe_cleaner,
     run_pipe_cleaner,
 )
-from kcibot_commands.plan import overview, plan
+from kcibot_commands.plan.steps import overview, plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
-from kcibot_commands.report import report
-from kcibot_commands.report_mail import send_report
-from kcibot_commands.rollback_found import NAME as ROLLBACK
-from kcibot_commands.rootfs_amend import amend_for_rootfs
-from kcibot_commands.rootfs_builds import build_rootfs
-from kcibot_commands.rootfs_moving import update_rootfs_urls
-from kcibot_commands.rootfs_report import report_failures
-from kcibot_commands.rootfs_review import request_review
+from kcibot_commands.report.mail import send_report
+from kcibot_commands.report.steps import report
+from kcibot_commands.rollback.found import NAME as ROLLBACK
+from kcibot_commands.rootfs.amend import amend_for_rootfs
+from kcibot_commands.rootfs.builds import build_rootfs
+from kcibot_commands.rootfs.moving import update_rootfs_urls
+from kcibot_commands.rootfs.report import report_failures
+from kcibot_commands.rootfs.review import request_review
 from kcibot_commands.tags import create_tags
 
 

@@ -25,14 +25,14 @@ from kcibot.sdk import (
     listed,
     span,
 )
-from kcibot_commands.announce import send_announcement
-from kcibot_commands.announce_draft import SENDING, Told
+from kcibot_commands.announce.draft import SENDING, Told
+from kcibot_commands.announce.steps import send_announcement
 from kcibot_commands.jenkins_restart import QUIETING
 from kcibot_commands.locks import LOCK, PRODUCTION, as_line, read_lock
-from kcibot_commands.monitor_flags import MONITOR, OPENED, PAUSED, read_opened
-from kcibot_commands.monitor_run import CLOSE, CloseArgs
-from kcibot_commands.pipecleaner_renewal import AGAIN, no_longer_awaited
-from kcibot_commands.plan_ahead import with_later_commits
+from kcibot_commands.monitor.flags import MONITOR, OPENED, PAUSED, read_opened
+from kcibot_commands.monitor.run import CLOSE, CloseArgs
+from kcibot_commands.pipecleaner.renewal import AGAIN, no_longer_awaited
+from kcibot_commands.plan.ahead import with_later_commits
 from kcibot_commands.watch import ABORTED
 
 RETRIED = "retried"

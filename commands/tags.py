@@ -23,7 +23,7 @@ from kcibot.sdk import (
     listed,
 )
 from kcibot_commands.js_views import MEND, rename_commit, rename_lines
-from kcibot_commands.plan import (
+from kcibot_commands.plan.steps import (
     OURS,
     SHORT,
     Component,

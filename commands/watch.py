@@ -15,7 +15,7 @@ from kcibot.sdk import (
     moment,
     span,
 )
-from kcibot_commands.monitor_flags import (
+from kcibot_commands.monitor.flags import (
     MONITOR,
     OPENED,
     PAUSED,

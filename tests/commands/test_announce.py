@@ -12,9 +12,9 @@ import pytest
 
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import ConfigError
-from kcibot_commands.announce_mail import AnnounceSettings
-from kcibot_commands.plan import default_components, plan
-from kcibot_commands.plan_parts import Planned
+from kcibot_commands.announce.mail import AnnounceSettings
+from kcibot_commands.plan.parts import Planned
+from kcibot_commands.plan.steps import default_components, plan
 from kcibot_commands.rules import changelog
 from kcibot_commands.rules.problem import RuleError
 from tests.fakes.announcing import LIST, OFFICE, PROMPT, RELEASE, TAGGED, VERBS, approve, ask, sent, shown_mail

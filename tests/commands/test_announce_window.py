@@ -10,7 +10,7 @@ import pytest
 from kcibot.core.notice import Level
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState, StepState
-from kcibot_commands.announce_mail import AnnounceSettings
+from kcibot_commands.announce.mail import AnnounceSettings
 from kcibot_commands.rules.hours import Counting
 from tests.fakes.announcing import AT_ONCE, DAY, LIST, OFFICE, RELEASE, VERBS, approve, ask
 from tests.fakes.bench import Bench

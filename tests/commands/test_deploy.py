@@ -13,10 +13,11 @@ from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
 from kcibot.services import ansible
-from kcibot_commands import deploy, runs
-from kcibot_commands.deploy import Deployable, DeployArgs, Deployed, deploy_backend, deploy_frontend
-from kcibot_commands.plan import plan
-from kcibot_commands.report import report
+from kcibot_commands import runs
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.deploy.steps import Deployable, DeployArgs, Deployed, deploy_backend, deploy_frontend
+from kcibot_commands.plan.steps import plan
+from kcibot_commands.report.steps import report
 from kcibot_commands.tags import create_tags
 from tests.fakes.deploy_bench import (
     ALONE,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, Targets
-from kcibot_commands import deploy, deploy_check
+from kcibot_commands.deploy import check as deploy_check
+from kcibot_commands.deploy import steps as deploy
 from kcibot_commands.playbook_runs import CUT_OFF, RUNS
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import PRODUCTION, Kernelci, kernelci, lines

@@ -18,7 +18,7 @@ from kcibot.services import process_tree
 from kcibot.services.ansible_record import SUPERVISOR
 from kcibot.services.processes import end_orphans
 from kcibot_commands import runs
-from kcibot_commands.deploy import DeployArgs
+from kcibot_commands.deploy.steps import DeployArgs
 from kcibot_commands.playbook_runs import CUT_OFF
 from tests.fakes.bench import Bench
 from tests.fakes.deploy_bench import (
@@ -71,8 +71,8 @@ from kcibot import app
 from kcibot.config import load
 from kcibot.core.redact import Redactor
 from kcibot.services.processes import mark_children
-from kcibot_commands.deploy import deploy_backend
-from kcibot_commands.plan import plan
+from kcibot_commands.deploy.steps import deploy_backend
+from kcibot_commands.plan.steps import plan
 from kcibot.core.journal import EffectState
 from kcibot.core.procedure import Procedure
 from tests.fakes.bench import make_bench

@@ -13,10 +13,10 @@ from kcibot.core.run import RunState, StepState
 from kcibot.errors import ConfigError
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
 from kcibot.services.ansible_command import command_line
-from kcibot_commands.deploy import DeployArgs, Deployed, DeploySettings
-from kcibot_commands.deploy_services import restart_the_rest, see_worker
-from kcibot_commands.deploy_settings import Playbook, configuration_of, deployment
-from kcibot_commands.deploy_static import see_static_files
+from kcibot_commands.deploy.services import restart_the_rest, see_worker
+from kcibot_commands.deploy.settings import Playbook, configuration_of, deployment
+from kcibot_commands.deploy.static import see_static_files
+from kcibot_commands.deploy.steps import DeployArgs, Deployed, DeploySettings
 from kcibot_commands.rules.js_names import COMMON_JS
 from tests.fakes.bench import Bench
 from tests.fakes.deploy_bench import ALONE, DEAF, HANDLERS, deafened, machines, settings, state

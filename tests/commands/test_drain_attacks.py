@@ -15,7 +15,7 @@ from kcibot.errors import NotFound, TransientError
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response
 from kcibot.services.jenkins import _xml_problem
 from kcibot_commands.durations import described
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, busy, ci_bench, definition
 
 Answer = dict[str, Any]

@@ -11,9 +11,9 @@ from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sdk import Remember
-from kcibot_commands.first_results import watch_first_results
-from kcibot_commands.first_results_state import ENDED, USUAL, WATCHED, Watched
-from kcibot_commands.monitor import start_monitor_once
+from kcibot_commands.first_results.state import ENDED, USUAL, WATCHED, Watched
+from kcibot_commands.first_results.steps import watch_first_results
+from kcibot_commands.monitor.steps import start_monitor_once
 from tests.fakes.first_results_bench import LABS, RUN, SETTINGS, After, after
 from tests.fakes.kernelci_bench import start, stuck
 

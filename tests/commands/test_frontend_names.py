@@ -10,9 +10,10 @@ import pytest
 from kcibot.core.procedure import Done, Gate, Procedure, Step
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.repositories.frontend import JS, view_path
-from kcibot_commands import approvals, deploy, frontend_names, runs
-from kcibot_commands.plan import Part, ReleaseSettings, default_components, overview, plan
-from kcibot_commands.plan_parts import JsNames
+from kcibot_commands import approvals, frontend_names, runs
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.plan.parts import JsNames
+from kcibot_commands.plan.steps import Part, ReleaseSettings, default_components, overview, plan
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (

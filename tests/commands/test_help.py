@@ -12,10 +12,14 @@ from kcibot.core.access import BREAK_GLASS, EVERYBODY
 from kcibot.core.command import Argument, Command, Reason
 from kcibot.core.dispatch import _words
 from kcibot.core.registry import Registry
-from kcibot_commands import announce, approvals, audit, deploy, help, images, locks, runs, tags  # noqa: A004 (the module's name)
+from kcibot_commands import approvals, audit, locks, runs, tags
+from kcibot_commands import help as help_module
+from kcibot_commands.announce import steps as announce
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.images import verbs as images
 from tests.fakes.bench import Bench, make_bench
 
-MINE = (announce, approvals, audit, deploy, help, images, locks, runs, tags)
+MINE = (announce, approvals, audit, deploy, help_module, images, locks, runs, tags)
 ROLES = {EVERYBODY, "observer", "operator", "release-manager", BREAK_GLASS}
 
 

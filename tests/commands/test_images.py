@@ -11,10 +11,13 @@ import pytest
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
-from kcibot_commands import images, images_back, report, runs
-from kcibot_commands.images import ImagesSettings, Rebuilding, build_images, push_images
-from kcibot_commands.plan import plan
+from kcibot_commands import runs
+from kcibot_commands.images import back as images_back
+from kcibot_commands.images import verbs as images
+from kcibot_commands.images.verbs import ImagesSettings, Rebuilding, build_images, push_images
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
+from kcibot_commands.report import steps as report
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (
     PRODUCTION,

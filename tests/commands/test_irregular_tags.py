@@ -10,7 +10,7 @@ import pytest
 
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState
-from kcibot_commands.plan import plan
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.rules.versions import (
     CoreTag,
     SuffixStyle,

@@ -11,7 +11,7 @@ import pytest
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
-from kcibot_commands.jobs_compare import JobsSettings, Mode
+from kcibot_commands.jobs.compare import JobsSettings, Mode
 from kcibot_commands.rules.job_definitions import read_definition
 from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, definition
 from tests.fakes.jobs_bench import BACK, IN_GIT, SEED, World, git, heads, make_world, seed

@@ -10,8 +10,8 @@ import pytest
 
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
-from kcibot_commands.jobs_compare import JobsSettings, Mode
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.jobs.compare import JobsSettings, Mode
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, definition
 from tests.fakes.jobs_bench import (
     BACK,

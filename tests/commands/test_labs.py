@@ -12,7 +12,7 @@ from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import succeed_after
 from kcibot_commands.labs import LabsSettings, WaitFor, drain_labs
-from kcibot_commands.plan import Part, Plan, plan
+from kcibot_commands.plan.steps import Part, Plan, plan
 from tests.fakes.bench import BEGINS, ROOM
 from tests.fakes.ci_bench import TRIGGER, CiBench, ci_bench
 

@@ -18,7 +18,7 @@ from kcibot.core.run import Run, RunState, StepState
 from kcibot_commands import approvals, locks, runs
 from kcibot_commands.lock_reminder import REMINDER, LockSettings
 from kcibot_commands.locks import open_production, take_lock_from, take_production_lock
-from kcibot_commands.plan import plan
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import push_core
 from tests.fakes.bench import ROOM, Bench
 from tests.fakes.kernelci_bench import PRODUCTION, Kernelci, kernelci, start, stuck

@@ -10,7 +10,7 @@ from kcibot.core.ports import BuildRef
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
-from kcibot_commands.monitor_flags import Bisections, MonitorSettings, read_pause
+from kcibot_commands.monitor.flags import Bisections, MonitorSettings, read_pause
 from kcibot_commands.rules.job_definitions import differences, timer_specs, with_timer
 from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
 from tests.fakes.monitor_bench import bisect, monitor_behaves, paused

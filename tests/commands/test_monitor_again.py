@@ -8,7 +8,7 @@ import pytest
 
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, CiBench, ci_bench, definition
 from tests.fakes.monitor_bench import bisect, blind_once_after, disabled, monitor_behaves, paused, ticks, unnamed
 

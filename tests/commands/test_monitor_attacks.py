@@ -15,8 +15,8 @@ from kcibot.core.watch import Watch
 from kcibot.core.watching import Look
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot_commands.drain import drain
-from kcibot_commands.monitor import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
-from kcibot_commands.monitor_run import run_monitor_for
+from kcibot_commands.monitor.run import run_monitor_for
+from kcibot_commands.monitor.steps import abort_bisections, pause_monitor, resume_monitor, start_monitor_once
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.watch import FLAG, REMINDER
 from tests.fakes.bench import ROOM

@@ -10,7 +10,7 @@ import pytest
 from kcibot.core.notice import Level
 from kcibot.core.watching import Watching
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot_commands import monitor_watch
+from kcibot_commands.monitor import watch as monitor_watch
 from tests.fakes.ci_bench import MONITOR
 from tests.fakes.first_results_bench import After, after
 

@@ -16,9 +16,9 @@ from kcibot.core.run import RunState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.storage import StorageStandIn
 from kcibot.services.storage import HttpFileStore
-from kcibot_commands.deploy import DeploySettings, deploy_backend
-from kcibot_commands.monitor_flags import MonitorSettings
-from kcibot_commands.plan import plan
+from kcibot_commands.deploy.steps import DeploySettings, deploy_backend
+from kcibot_commands.monitor.flags import MonitorSettings
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import push_core
 from kcibot_commands.rules.jpl import jpl_differences, renamed_at_once
 from kcibot_commands.rules.js_names import BUILD_JS, COMMON_JS, JS_FOLDER, Change, ChangedFile, Side, js_problems

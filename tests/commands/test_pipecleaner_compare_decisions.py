@@ -8,8 +8,8 @@ import pytest
 from kcibot.core.notice import Level
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
-from kcibot_commands.pipecleaner_accept import about_results, accept_results
-from kcibot_commands.plan import plan
+from kcibot_commands.pipecleaner.accept import about_results, accept_results
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
 from kcibot_commands.rules.results import Ended
 from kcibot_commands.rules.verdict import Kind

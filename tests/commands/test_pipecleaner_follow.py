@@ -14,9 +14,9 @@ from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.jenkins.running import succeed_after
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sdk import Remember
-from kcibot_commands.pipecleaner_progress import lines
-from kcibot_commands.pipecleaner_record import KERNELS as KERNEL_RECORD
-from kcibot_commands.pipecleaner_record import load
+from kcibot_commands.pipecleaner.progress import lines
+from kcibot_commands.pipecleaner.record import KERNELS as KERNEL_RECORD
+from kcibot_commands.pipecleaner.record import load
 from kcibot_commands.rules.results import Ended
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import bot, cleaned, forward, job, said, start

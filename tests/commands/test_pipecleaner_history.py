@@ -12,9 +12,9 @@ from kcibot.core.journal import Remember
 from kcibot.core.notice import Notice
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
-from kcibot_commands.pipecleaner_baseline import HISTORY
-from kcibot_commands.pipecleaner_history import HEADS
-from kcibot_commands.pipecleaner_past import Past, baseline_row, found, meant, past, picture
+from kcibot_commands.pipecleaner.baseline import HISTORY
+from kcibot_commands.pipecleaner.history import HEADS
+from kcibot_commands.pipecleaner.past import Past, baseline_row, found, meant, past, picture
 from tests.fakes.bench import BEGINS, Bench
 from tests.fakes.pipecleaner_bench import bot, forward, once_accepted, start
 from tests.fakes.sandbox_bench import sandbox

@@ -16,7 +16,7 @@ from kcibot.sdk import Context, Done, Procedure, Retry, Revision, Step
 from kcibot.services.kernelci_api import KernelciApi
 from kcibot.services.mail_imap import MailFolder
 from kcibot.services.mail_reports import ImapReports
-from kcibot_commands.pipecleaner_mails import MailsSettings, mails, shown
+from kcibot_commands.pipecleaner.mails import MailsSettings, mails, shown
 from kcibot_commands.rules.report_mails import Needed
 from kcibot_commands.rules.results import Mail, MailState
 from tests.fakes.bench import BEGINS, ROOM, HandClock, make_bench

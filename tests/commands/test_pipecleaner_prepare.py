@@ -10,7 +10,7 @@ import pytest
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot_commands.pipecleaner_configs import (
+from kcibot_commands.pipecleaner.configs import (
     BaseRule,
     NewCommit,
     PipecleanerArgs,
@@ -18,7 +18,7 @@ from kcibot_commands.pipecleaner_configs import (
     Proven,
     Variants,
 )
-from kcibot_commands.pipecleaner_prepare import Prepared, prepare_pipe_cleaner
+from kcibot_commands.pipecleaner.prepare import Prepared, prepare_pipe_cleaner
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import Kernelci, kernelci, result, start
 

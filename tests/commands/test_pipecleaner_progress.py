@@ -5,9 +5,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from kcibot.core.ports import Build, BuildRef, BuildResult, KernelResult, QueueItem, RevisionStatus, Standing
-from kcibot_commands.pipecleaner_progress import arch_lines, lab_lines, progress
-from kcibot_commands.pipecleaner_record import Page, Record, merged
-from kcibot_commands.pipecleaner_state import Following, Seen
+from kcibot_commands.pipecleaner.progress import arch_lines, lab_lines, progress
+from kcibot_commands.pipecleaner.record import Page, Record, merged
+from kcibot_commands.pipecleaner.state import Following, Seen
 from kcibot_commands.rules.results import KernelKey
 
 BEGAN = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

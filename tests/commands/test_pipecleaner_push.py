@@ -11,8 +11,8 @@ from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
 from kcibot.sdk import Gate, Procedure
 from kcibot_commands import locks, runs
-from kcibot_commands.pipecleaner import prepare_pipe_cleaner
-from kcibot_commands.pipecleaner_configs import PipecleanerArgs
+from kcibot_commands.pipecleaner.configs import PipecleanerArgs
+from kcibot_commands.pipecleaner.verbs import prepare_pipe_cleaner
 from kcibot_commands.production import take_production_lock
 from tests.fakes.bench import ROOM, Bench
 from tests.fakes.sandbox_bench import sandbox, sandbox_bench

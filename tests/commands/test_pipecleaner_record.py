@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kcibot.core.ports import Build, BuildRef, BuildResult
 from kcibot.core.procedure import Context, Done, Procedure, Step
-from kcibot_commands.pipecleaner_record import CHUNK, GONE, LOOKS, MARGIN, Page, Record, load, merged, save, topic
+from kcibot_commands.pipecleaner.record import CHUNK, GONE, LOOKS, MARGIN, Page, Record, load, merged, save, topic
 from kcibot_commands.rules.results import KernelKey
 from tests.fakes.bench import PEOPLE, ROOM, make_bench
 

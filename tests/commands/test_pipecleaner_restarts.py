@@ -11,8 +11,8 @@ from kcibot.core.run import RunState, StepState
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_settings import Faults, Settings
-from kcibot_commands.pipecleaner_results import Compared
-from kcibot_commands.pipecleaner_state import Following
+from kcibot_commands.pipecleaner.results import Compared
+from kcibot_commands.pipecleaner.state import Following
 from kcibot_commands.rules.results import Ended
 from kcibot_commands.rules.verdict import Kind, Level
 from tests.fakes.bench import Bench

@@ -14,7 +14,7 @@ from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_settings import Faults, Settings
-from kcibot_commands.pipecleaner_attempts import FAILURES, RETRIES
+from kcibot_commands.pipecleaner.attempts import FAILURES, RETRIES
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import (

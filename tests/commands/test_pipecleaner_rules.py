@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kcibot.core import ports
 from kcibot.core.ports import KernelResult
-from kcibot_commands.pipecleaner_snapshot import as_json, boards, from_json, kernels, snapshot_digest
+from kcibot_commands.pipecleaner.snapshot import as_json, boards, from_json, kernels, snapshot_digest
 from kcibot_commands.rules.results import (
     BoardResult,
     Ended,

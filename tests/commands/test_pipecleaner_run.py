@@ -13,7 +13,7 @@ from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.jenkins.model import UpstreamCause
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
-from kcibot_commands.pipecleaner_configs import How
+from kcibot_commands.pipecleaner.configs import How
 from kcibot_commands.rules.results import Ended
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.pipecleaner_bench import (

@@ -10,8 +10,8 @@ from kcibot.core.run import StepState
 from kcibot.core.watching import Watching
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
-from kcibot_commands.pipecleaner_left import FOLLOWED, LEFT
-from kcibot_commands.pipecleaner_progress import lines
+from kcibot_commands.pipecleaner.left import FOLLOWED, LEFT
+from kcibot_commands.pipecleaner.progress import lines
 from kcibot_commands.rules.results import Ended
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import bot, cleaned, forward, job, start

@@ -9,7 +9,7 @@ import pytest
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot_commands import runs
-from kcibot_commands.plan import Component, Part, Plan, ReleaseSettings, TagStyle, default_components, plan
+from kcibot_commands.plan.steps import Component, Part, Plan, ReleaseSettings, TagStyle, default_components, plan
 from kcibot_commands.production import push_core, take_production_lock
 from kcibot_commands.rules.versions import SuffixStyle
 from kcibot_commands.tags import create_tags

@@ -7,8 +7,9 @@ import pytest
 
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState
-from kcibot_commands import plan_ahead, runs
-from kcibot_commands.plan import plan
+from kcibot_commands import runs
+from kcibot_commands.plan import ahead as plan_ahead
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import Kernelci, kernelci, lines, start, stuck

@@ -9,7 +9,7 @@ import pytest
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot_commands import runs
-from kcibot_commands.plan import Part, Plan, plan
+from kcibot_commands.plan.steps import Part, Plan, plan
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import PRODUCTION, Kernelci, kernelci, result, start, stuck

@@ -8,7 +8,7 @@ import pytest
 from kcibot.core.journal import Remember
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState, StepState
-from kcibot_commands.plan import CONFIGURED, Component, Part, Plan, ReleaseSettings, frozen, plan
+from kcibot_commands.plan.steps import CONFIGURED, Component, Part, Plan, ReleaseSettings, frozen, plan
 from kcibot_commands.production import push_core, take_production_lock
 from kcibot_commands.rules import changes
 from kcibot_commands.tags import create_tags

@@ -13,7 +13,7 @@ from kcibot.core.ports import GitRemote
 from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.core.run import Run, RunState, StepState
 from kcibot_commands import runs
-from kcibot_commands.plan import plan
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import (
     Pushed,
     open_production,

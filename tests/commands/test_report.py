@@ -26,15 +26,15 @@ from kcibot.sdk import (
     Step,
 )
 from kcibot_commands import approvals, runs
-from kcibot_commands import report as report_module
-from kcibot_commands.first_results import FirstResults, watch_first_results
-from kcibot_commands.first_results_state import ENDED, WATCHED, Watched
-from kcibot_commands.monitor import start_monitor_once
-from kcibot_commands.plan import plan
-from kcibot_commands.report import report
-from kcibot_commands.report_open import of_verdict, troubled
-from kcibot_commands.report_parts import Section, durations, not_needed, shown, skipped
-from kcibot_commands.report_parts import approvals as approved
+from kcibot_commands.first_results.state import ENDED, WATCHED, Watched
+from kcibot_commands.first_results.steps import FirstResults, watch_first_results
+from kcibot_commands.monitor.steps import start_monitor_once
+from kcibot_commands.plan.steps import plan
+from kcibot_commands.report import steps as report_module
+from kcibot_commands.report.open import of_verdict, troubled
+from kcibot_commands.report.parts import Section, durations, not_needed, shown, skipped
+from kcibot_commands.report.parts import approvals as approved
+from kcibot_commands.report.steps import report
 from kcibot_commands.rules.verdict_reasons import Level as VerdictLevel
 from kcibot_commands.rules.verdict_reasons import Reason
 from tests.fakes.bench import PEOPLE, ROOM, Bench, make_bench

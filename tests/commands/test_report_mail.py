@@ -13,10 +13,10 @@ from kcibot.errors import ConfigError
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.mailbox import MailFault
 from kcibot_commands import approvals, runs
-from kcibot_commands.announce import send_announcement
-from kcibot_commands.plan import plan
-from kcibot_commands.report import ReportSettings, report
-from kcibot_commands.report_mail import send_report
+from kcibot_commands.announce.steps import send_announcement
+from kcibot_commands.plan.steps import plan
+from kcibot_commands.report.mail import send_report
+from kcibot_commands.report.steps import ReportSettings, report
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import Followed, Kernelci, kernelci, killed, lines, revive, start, stuck, with_ports
 

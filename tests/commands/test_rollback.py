@@ -10,7 +10,8 @@ from kcibot.core.procedure import Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import succeed_after
-from kcibot_commands import monitor_verbs, release
+from kcibot_commands import release
+from kcibot_commands.monitor import verbs as monitor_verbs
 from kcibot_commands.production import open_production, take_production_lock
 from tests.fakes.ci_bench import MONITOR, TRIGGER
 from tests.fakes.kernelci_bench import (

@@ -10,8 +10,8 @@ import pytest
 from kcibot.core.ports import ImageBuild
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
-from kcibot_commands import images
-from kcibot_commands.rootfs_settings import CommitTo, RootfsSettings
+from kcibot_commands.images import verbs as images
+from kcibot_commands.rootfs.settings import CommitTo, RootfsSettings
 from tests.fakes.kernelci_bench import Followed, alerts, killed, lines, revive, with_ports
 from tests.fakes.rollback_bench import (
     WITH_IMAGES,

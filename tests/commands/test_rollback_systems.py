@@ -13,10 +13,10 @@ from kcibot.core.procedure import Context, Done, Procedure, Step
 from kcibot.core.run import Run, RunState, StepRecord, StepState
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST
-from kcibot_commands import rollback
-from kcibot_commands.jobs_compare import JobsSettings, Mode
-from kcibot_commands.plan import plan
+from kcibot_commands.jobs.compare import JobsSettings, Mode
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import push_branch, take_production_lock
+from kcibot_commands.rollback import verbs as rollback
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import ROOM, Bench
 from tests.fakes.ci_bench import MONITOR, TRIGGER, definition

@@ -16,9 +16,9 @@ from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_jobs import Settings
 from kcibot.sandbox.storage import rootfs_folder
-from kcibot_commands.rootfs_builds import TOPIC
-from kcibot_commands.rootfs_moving import UpdatedUrls
-from kcibot_commands.rootfs_settings import CommitTo
+from kcibot_commands.rootfs.builds import TOPIC
+from kcibot_commands.rootfs.moving import UpdatedUrls
+from kcibot_commands.rootfs.settings import CommitTo
 from tests.fakes.rootfs_bench import (
     FILE,
     approve,

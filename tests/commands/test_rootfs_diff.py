@@ -10,8 +10,8 @@ import pytest
 from kcibot.core.run import RunState
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.storage import rootfs_folder
-from kcibot_commands.rootfs import UPDATE
-from kcibot_commands.rootfs_builds import RootfsBuild
+from kcibot_commands.rootfs.builds import RootfsBuild
+from kcibot_commands.rootfs.verbs import UPDATE
 from kcibot_commands.rules.rootfs_moves import ArchResult, Outcome
 from tests.fakes.kernelci_bench import start
 from tests.fakes.rootfs_bench import FILE, approve, bot, push_to, shown

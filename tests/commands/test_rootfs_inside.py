@@ -11,15 +11,16 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
-from kcibot_commands import release, rootfs, runs
-from kcibot_commands.plan import Plan, plan
+from kcibot_commands import release, runs
+from kcibot_commands.plan.steps import Plan, plan
 from kcibot_commands.release import RELEASE, about_plan, amended
-from kcibot_commands.rootfs_amend import amend_for_rootfs
-from kcibot_commands.rootfs_builds import build_rootfs
-from kcibot_commands.rootfs_moving import update_rootfs_urls
-from kcibot_commands.rootfs_report import report_failures
-from kcibot_commands.rootfs_review import request_review
-from kcibot_commands.rootfs_settings import Rebuilding, RootfsSettings, When
+from kcibot_commands.rootfs import verbs as rootfs
+from kcibot_commands.rootfs.amend import amend_for_rootfs
+from kcibot_commands.rootfs.builds import build_rootfs
+from kcibot_commands.rootfs.moving import update_rootfs_urls
+from kcibot_commands.rootfs.report import report_failures
+from kcibot_commands.rootfs.review import request_review
+from kcibot_commands.rootfs.settings import Rebuilding, RootfsSettings, When
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import start
 from tests.fakes.rootfs_bench import approve, builds_of, built, failing, git, push_to, said

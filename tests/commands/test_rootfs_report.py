@@ -16,7 +16,7 @@ from kcibot.sandbox.kernelci_jobs import Settings
 from kcibot.sandbox.mailbox import MailFault
 from kcibot.sandbox.storage import rootfs_folder
 from kcibot.sandbox.tracker import TrackerStandIn
-from kcibot_commands.rootfs_settings import CommitTo
+from kcibot_commands.rootfs.settings import CommitTo
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import Followed, killed, revive
 from tests.fakes.rootfs_bench import (

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from kcibot.errors import PermanentError
-from kcibot_commands.rootfs_builds import RootfsBuild, summary, table
-from kcibot_commands.rootfs_orders import architectures, chosen, next_version, pipeline_architectures
-from kcibot_commands.rootfs_update import decision, same_leaves_except
+from kcibot_commands.rootfs.builds import RootfsBuild, summary, table
+from kcibot_commands.rootfs.orders import architectures, chosen, next_version, pipeline_architectures
+from kcibot_commands.rootfs.update import decision, same_leaves_except
 from kcibot_commands.rules.rootfs_moves import ArchResult, FileUrl, Outcome
 from kcibot_commands.rules.rootfs_urls import Change
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from kcibot.errors import ConfigError
-from kcibot_commands.pipecleaner_mails import MailsSettings
+from kcibot_commands.pipecleaner.mails import MailsSettings
 from kcibot_commands.rules.report_mails import Arrived, Known, Needed, judged, shown
 from kcibot_commands.rules.report_subjects import Subject, read_subject
 from kcibot_commands.rules.results import Mail, MailState

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kcibot_commands.rootfs_update import same_leaves_except
+from kcibot_commands.rootfs.update import same_leaves_except
 from kcibot_commands.rules.problem import RuleError
 from kcibot_commands.rules.rootfs_urls import (
     Change,

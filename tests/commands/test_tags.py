@@ -10,7 +10,7 @@ import pytest
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
 from kcibot_commands import runs, tags
-from kcibot_commands.plan import plan
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (

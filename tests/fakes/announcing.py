@@ -5,9 +5,11 @@ from datetime import time, timedelta
 from kcibot.core.hours import Hours
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import StepState
-from kcibot_commands import announce_cancel, announce_verbs, runs
-from kcibot_commands.announce import comment_window, send_announcement
-from kcibot_commands.plan import plan
+from kcibot_commands import runs
+from kcibot_commands.announce import cancel as announce_cancel
+from kcibot_commands.announce import verbs as announce_verbs
+from kcibot_commands.announce.steps import comment_window, send_announcement
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.tags import create_tags
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import Kernelci, lines, start

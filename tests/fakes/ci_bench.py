@@ -18,23 +18,14 @@ from kcibot.sandbox.jenkins import JenkinsStandIn, succeed_after
 from kcibot.sandbox.labs import LavaStandIn
 from kcibot.services.jenkins import JenkinsServer
 from kcibot.services.lava import LavaLab
-from kcibot_commands import (
-    approvals,
-    drain,
-    drain_verbs,
-    jenkins_restart,
-    jobs,
-    jobs_checklist,
-    jobs_remove,
-    monitor,
-    monitor_verbs,
-    notify,
-    production,
-    runs,
-    watch,
-)
+from kcibot_commands import approvals, drain, drain_verbs, jenkins_restart, notify, production, runs, watch
 from kcibot_commands import labs as labs_module
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.jobs import checklist as jobs_checklist
+from kcibot_commands.jobs import remove as jobs_remove
+from kcibot_commands.jobs import steps as jobs
+from kcibot_commands.monitor import steps as monitor
+from kcibot_commands.monitor import verbs as monitor_verbs
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 TOKEN = "11aabbccddeeff00112233445566778899"

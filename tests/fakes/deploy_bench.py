@@ -10,9 +10,9 @@ from pathlib import Path
 from kcibot.core.procedure import Procedure
 from kcibot.core.run import Run, StepState
 from kcibot.sandbox.targets import Targets
-from kcibot_commands import deploy
-from kcibot_commands.deploy import DeploySettings, deploy_backend
-from kcibot_commands.plan import plan
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.deploy.steps import DeploySettings, deploy_backend
+from kcibot_commands.plan.steps import plan
 from tests.fakes.kernelci_bench import Kernelci
 
 AT_ONCE = Procedure("release", plan, deploy_backend)

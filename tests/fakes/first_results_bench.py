@@ -14,9 +14,10 @@ from kcibot.sandbox.jenkins.model import ParameterValue, Run, UpstreamCause
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sdk import Remember
 from kcibot.services.kernelci_api import KernelciApi
-from kcibot_commands import first_results, first_results_watch
-from kcibot_commands.first_results import FirstResultsSettings
-from kcibot_commands.first_results_state import WATCHED, Watched
+from kcibot_commands.first_results import steps as first_results
+from kcibot_commands.first_results import watch as first_results_watch
+from kcibot_commands.first_results.state import WATCHED, Watched
+from kcibot_commands.first_results.steps import FirstResultsSettings
 from tests.fakes.ci_bench import MONITOR, TRIGGER, CiBench, ci_bench, definition
 
 KERNEL_BUILD = "kernel-build"

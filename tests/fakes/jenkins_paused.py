@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from kcibot.core.run import RunState, StepState
-from kcibot_commands.monitor_flags import read_pause
+from kcibot_commands.monitor.flags import read_pause
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, CiBench, definition
 
 DONE = frozenset({StepState.DONE, StepState.NOT_NEEDED})

@@ -5,7 +5,7 @@ from functools import partial
 
 from kcibot.core.run import StepState
 from kcibot.sandbox.jenkins import succeed_after
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, CiBench
 from tests.fakes.jenkins_faults import Scenario
 from tests.fakes.jenkins_paused import DONE, pause, pause_freestyle, paused, states, texts, unfinished

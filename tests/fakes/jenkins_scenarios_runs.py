@@ -7,7 +7,7 @@ from functools import partial
 from kcibot.core.run import BROKEN, RunState, StepState
 from kcibot.core.watching import Watching
 from kcibot.sandbox.jenkins import succeed_after
-from kcibot_commands.monitor_flags import MonitorSettings
+from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import MONITOR, CiBench, definition
 from tests.fakes.jenkins_faults import Scenario
 from tests.fakes.jenkins_paused import pause, pause_freestyle, texts, unfinished

@@ -11,11 +11,11 @@ from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.repositories.history import History
 from kcibot.services.git import GitRepositories
-from kcibot_commands import jobs_old
-from kcibot_commands.jobs import apply_job_definitions, old_definitions, write_back
-from kcibot_commands.jobs_compare import JobsSettings
-from kcibot_commands.monitor import pause_monitor
-from kcibot_commands.plan import Component, ReleaseSettings, plan
+from kcibot_commands.jobs import old as jobs_old
+from kcibot_commands.jobs.compare import JobsSettings
+from kcibot_commands.jobs.steps import apply_job_definitions, old_definitions, write_back
+from kcibot_commands.monitor.steps import pause_monitor
+from kcibot_commands.plan.steps import Component, ReleaseSettings, plan
 from kcibot_commands.production import open_production, take_production_lock
 from kcibot_commands.rules.job_definitions import read_definition
 from tests.fakes.bench import ROOM, HandClock

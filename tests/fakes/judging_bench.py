@@ -13,11 +13,12 @@ from kcibot.core.run import Run
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sdk import Context, Done, Gate, Procedure, Step
 from kcibot.services.kernelci_api import KernelciApi
-from kcibot_commands import approvals, pipecleaner, runs
-from kcibot_commands.pipecleaner_accept import about_results, accept_results
-from kcibot_commands.pipecleaner_configs import PipecleanerSettings
-from kcibot_commands.pipecleaner_results import Compared, compare_results
-from kcibot_commands.pipecleaner_run import LAST, TOPIC, Cleaned, run_pipe_cleaner
+from kcibot_commands import approvals, runs
+from kcibot_commands.pipecleaner import verbs as pipecleaner
+from kcibot_commands.pipecleaner.accept import about_results, accept_results
+from kcibot_commands.pipecleaner.configs import PipecleanerSettings
+from kcibot_commands.pipecleaner.results import Compared, compare_results
+from kcibot_commands.pipecleaner.run import LAST, TOPIC, Cleaned, run_pipe_cleaner
 from kcibot_commands.rules.results import Ended
 from tests.fakes.bench import BEGINS, ROOM, Bench, HandClock, make_bench
 

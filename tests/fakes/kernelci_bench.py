@@ -35,7 +35,10 @@ from kcibot.sandbox.repositories import create_repositories
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sandbox.targets import BACKEND, FRONTEND, Targets
 from kcibot.store.backup import backup
-from kcibot_commands import announce, deploy, images, plan
+from kcibot_commands.announce import steps as announce
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.images import verbs as images
+from kcibot_commands.plan import steps as plan
 from tests.fakes.bench import ROOM, Bench, HandClock, make_bench
 
 T = TypeVar("T")

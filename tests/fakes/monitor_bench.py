@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from kcibot.sandbox.http import Request, Response
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, succeed_after
-from kcibot_commands.monitor_flags import read_pause
+from kcibot_commands.monitor.flags import read_pause
 from tests.fakes.ci_bench import BISECTION, MONITOR, TRIGGER, CiBench
 
 

@@ -7,17 +7,20 @@ from kcibot.core.run import Run, RunState, StepState
 from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sdk import Gate, Procedure
-from kcibot_commands import approvals, notify, pipecleaner, pipecleaner_history, pipecleaner_status, runs
-from kcibot_commands.pipecleaner import (
+from kcibot_commands import approvals, notify, runs
+from kcibot_commands.pipecleaner import history as pipecleaner_history
+from kcibot_commands.pipecleaner import status as pipecleaner_status
+from kcibot_commands.pipecleaner import verbs as pipecleaner
+from kcibot_commands.pipecleaner.configs import PipecleanerArgs, PipecleanerSettings
+from kcibot_commands.pipecleaner.results import Compared
+from kcibot_commands.pipecleaner.run import Cleaned
+from kcibot_commands.pipecleaner.verbs import (
     about_results,
     accept_results,
     compare_results,
     prepare_pipe_cleaner,
     run_pipe_cleaner,
 )
-from kcibot_commands.pipecleaner_configs import PipecleanerArgs, PipecleanerSettings
-from kcibot_commands.pipecleaner_results import Compared
-from kcibot_commands.pipecleaner_run import Cleaned
 from tests.fakes.bench import ROOM, Bench
 from tests.fakes.sandbox_bench import sandbox_bench
 

@@ -9,7 +9,7 @@ from typing import Any
 from kcibot.core.run import StepState
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_settings import Faults, Settings
-from kcibot_commands.pipecleaner_record import topic
+from kcibot_commands.pipecleaner.record import topic
 from tests.fakes.bench import Bench
 from tests.fakes.sandbox_bench import sandbox
 

@@ -13,11 +13,12 @@ from kcibot.core.run import Run
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
 from kcibot.services.jenkins import JenkinsServer
-from kcibot_commands import approvals, production, rollback, runs
-from kcibot_commands.images import build_images, push_images
-from kcibot_commands.monitor import pause_monitor
-from kcibot_commands.plan import plan
+from kcibot_commands import approvals, production, runs
+from kcibot_commands.images.verbs import build_images, push_images
+from kcibot_commands.monitor.steps import pause_monitor
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import open_production, push_core, take_production_lock
+from kcibot_commands.rollback import verbs as rollback
 from tests.fakes.bench import BEGINS, Bench
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TOKEN, TRIGGER, CiClock, definition
 from tests.fakes.kernelci_bench import Kernelci, alerts, kernelci, lines, start, stuck, with_ports

@@ -10,10 +10,11 @@ from kcibot.core.run import Run, StepState
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.tracker import REPOSITORY, TOKEN, TrackerStandIn
 from kcibot.services.tracker import HttpTracker
-from kcibot_commands import rootfs, runs
+from kcibot_commands import runs
 from kcibot_commands.locks import LOCK, PRODUCTION
-from kcibot_commands.rootfs_builds import build_rootfs
-from kcibot_commands.rootfs_settings import RootfsSettings
+from kcibot_commands.rootfs import verbs as rootfs
+from kcibot_commands.rootfs.builds import build_rootfs
+from kcibot_commands.rootfs.settings import RootfsSettings
 from tests.fakes.bench import Bench
 from tests.fakes.sandbox_bench import sandbox_bench, sandbox_ports
 

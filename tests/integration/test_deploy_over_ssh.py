@@ -11,8 +11,8 @@ import pytest
 from kcibot.config import load
 from kcibot.core.run import RunState
 from kcibot.sandbox.targets import BACKEND, CELERY, Targets
-from kcibot_commands import deploy
-from kcibot_commands.deploy import DeploySettings
+from kcibot_commands.deploy import steps as deploy
+from kcibot_commands.deploy.steps import DeploySettings
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import SECTIONS, Kernelci, alerts, kernelci, lines, start
 from tests.servers.sudo_user import SudoUser, sudo_user

@@ -15,7 +15,7 @@ from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.services.git import GitRepositories
 from kcibot_commands import runs
 from kcibot_commands.locks import open_production, take_production_lock
-from kcibot_commands.plan import plan
+from kcibot_commands.plan.steps import plan
 from kcibot_commands.production import push_core
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import alerts, kernelci, start, with_ports

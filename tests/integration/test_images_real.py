@@ -19,9 +19,11 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import Aborted, NotFound, PermanentError
 from kcibot.services.images import DockerImages
-from kcibot_commands import images, images_back, runs
-from kcibot_commands.images import build_images, push_images
-from kcibot_commands.plan import plan
+from kcibot_commands import runs
+from kcibot_commands.images import back as images_back
+from kcibot_commands.images import verbs as images
+from kcibot_commands.images.verbs import build_images, push_images
+from kcibot_commands.plan.steps import plan
 from tests.fakes.bench import Bench
 from tests.fakes.kernelci_bench import (
     PRODUCTION,

@@ -9,10 +9,10 @@ import pytest
 
 from kcibot.core.journal import Effect, EffectState, Remember, SaveEffect, SaveRun
 from kcibot.core.run import Run, StepRecord, StepState
-from kcibot_commands.images import DIGESTS
-from kcibot_commands.plan import MOVED, Part, Plan
-from kcibot_commands.rollback import ROLLBACK, release_rollback
-from kcibot_commands.rollback_found import Move, Replaced, RollbackArgs
+from kcibot_commands.images.verbs import DIGESTS
+from kcibot_commands.plan.steps import MOVED, Part, Plan
+from kcibot_commands.rollback.found import Move, Replaced, RollbackArgs
+from kcibot_commands.rollback.verbs import ROLLBACK, release_rollback
 from tests.fakes.bench import ROOM, Bench
 from tests.fakes.toys import toy_bench, wait_for
 

@@ -10,9 +10,11 @@ from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins.model import Run as BuildRun
 from kcibot.sandbox.kernelci import Sandbox
 from kcibot.sandbox.kernelci_settings import production
-from kcibot_commands import approvals, pipecleaner, pipecleaner_retry, runs
-from kcibot_commands.pipecleaner_configs import PipecleanerSettings
-from kcibot_commands.pipecleaner_results import Compared
+from kcibot_commands import approvals, runs
+from kcibot_commands.pipecleaner import retry as pipecleaner_retry
+from kcibot_commands.pipecleaner import verbs as pipecleaner
+from kcibot_commands.pipecleaner.configs import PipecleanerSettings
+from kcibot_commands.pipecleaner.results import Compared
 from kcibot_commands.rules.verdict import Verdict
 from tests.fakes.bench import Bench
 from tests.fakes.sandbox_bench import sandbox, sandbox_bench
