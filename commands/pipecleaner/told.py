@@ -44,7 +44,7 @@ def _failures(context: Context, seen: Seen, state: Following, *, last: bool) -> 
     told = {key: one for key, one in told.items() if one.number in numbers}
     if len(told) < len(numbers):
         # A bot that was killed said this message already, and some of it was built again since: it stays as it is.
-        return replace(state, told=(*state.told, *numbers))
+        return _failures(context, seen, replace(state, told=(*state.told, *numbers)), last=last)
     singles = {key: one for key, one in singles.items() if key in told}
     groups = {arch: {key: one for key, one in group.items() if key in told} for arch, group in groups.items()}
     lines = [line for arch, group in groups.items() if group for line in _group(context, seen, arch, group)]
