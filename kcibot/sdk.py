@@ -5,7 +5,7 @@ from kcibot.core.card import brief, card
 from kcibot.core.command import Command, Outcome, Reason, Text, Words, command, read_span
 from kcibot.core.digest import canonical, digest
 from kcibot.core.dispatch import Call
-from kcibot.core.gate import Ask, AskState, Choice
+from kcibot.core.gate import AGAINST, Ask, AskState, Choice
 from kcibot.core.hours import Hours
 from kcibot.core.journal import ACTED, Change, Effect, EffectState, Forget, Measured, Remember, Say
 from kcibot.core.notice import Button, Chart, Field, Level, Notice, Picture, Progress, Series
@@ -83,6 +83,7 @@ from kcibot.errors import (
 
 __all__ = [
     "ACTED",
+    "AGAINST",
     "BREAK_GLASS",
     "EVERYBODY",
     "Answer",

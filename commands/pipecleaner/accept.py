@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kcibot.sdk import Context, Done, Level, NotHappened, Notice, Preview, Step
+from kcibot.sdk import AGAINST, Context, Done, Level, NotHappened, Notice, Preview, Step
 from kcibot_commands.pipecleaner.baseline import HISTORY, keep
 from kcibot_commands.pipecleaner.renewal import cleaned_of
 from kcibot_commands.pipecleaner.results import Compared, compare_results, shown, summary
@@ -13,7 +13,7 @@ from kcibot_commands.rules.verdict import Kind
 ACCEPT = "accept"
 ALONE = frozenset({"pipecleaner", "pipecleaner retry"})
 """Procedures that are no part of a release."""
-AGAINST = frozenset({Kind.FAIL, Kind.UNKNOWN})
+UNFIT = frozenset({Kind.FAIL, Kind.UNKNOWN})
 """Verdicts that do not propose to accept."""
 
 
@@ -26,7 +26,8 @@ def about_results(context: Context) -> Preview:
         none = ("No pipe cleaner was judged in this run.", *_why_none(context))
         return Preview({"snapshot": "", "verdict": ""}, (*none, *_others(context)))
     compared = context.result(compare_results)
-    facts = {"snapshot": compared.digest, "verdict": compared.verdict.kind.value}
+    kind = compared.verdict.kind
+    facts = {"snapshot": compared.digest, "verdict": kind.value, **({AGAINST: kind.value} if kind in UNFIT else {})}
     return Preview(facts, (f"Proposed: {summary(compared)}", *shown(compared), *_choices(compared), *_others(context)))
 
 
@@ -37,9 +38,9 @@ def _why_none(context: Context) -> tuple[str, ...]:
 
 def _choices(compared: Compared) -> tuple[str, ...]:
     """That accepting is loud, where it is, and what can be seen or built again, each with the verb that does it."""
-    loud = "To accept goes against this proposal, and is told to all: !approve CODE REASON says why."
+    loud = "To accept goes against this proposal, needs a reason, and is told to all: !approve CODE REASON."
     return (
-        *((loud,) if compared.verdict.kind in AGAINST else ()),
+        *((loud,) if compared.verdict.kind in UNFIT else ()),
         f"Instead of accepting: {_retries(compared.snapshot)}; !pipecleaner compare looks at the results again",
     )
 
@@ -74,7 +75,7 @@ def accepted(context: Context) -> str:
     compared = context.result(compare_results)
     _mark_accepted(context)
     results, by = compared.snapshot, _by(context)
-    if compared.verdict.kind in AGAINST:
+    if compared.verdict.kind in UNFIT:
         context.say("accepted against", _loud(context, compared, by))
     missing = _missing(results)
     if missing:

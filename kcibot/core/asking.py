@@ -98,6 +98,8 @@ def voted(
         raise PermissionDenied(refusal)
     if ask.expires_at and now >= ask.expires_at:
         raise UserError(f"“{ask.title}” {NO_LONGER[AskState.EXPIRED]}; it is asked anew when the run goes on")
+    if choice is Choice.APPROVE and ask.against and not reason:
+        raise UserError(f"“{ask.title}” goes against what I propose ({ask.against}): say why with {ask.to_approve}")
     if choice is not Choice.OVERRIDE and policy.hours and not policy.hours.is_open(now):
         raise UserError(f"“{ask.title}” is decided in production hours only")
     vote = Vote(ask.run_id, ask.gate_id, ask.ask, person.id, network, choice, now, reason, reacted=reacted)

@@ -9,6 +9,8 @@ from kcibot.core.access import BREAK_GLASS, People, Person
 from kcibot.core.digest import digest
 from kcibot.core.hours import Hours
 
+AGAINST = "against"
+"""The fact of this name says what the bot proposes instead: whoever approves all the same says why."""
 CODE_LENGTH = 6
 SHOWN_LENGTH = 120
 
@@ -92,6 +94,16 @@ class Ask:
     def code(self) -> str:
         """What people type to name this asking."""
         return self.digest[:CODE_LENGTH]
+
+    @property
+    def against(self) -> str:
+        """What the bot proposes instead of approving; empty if it does not."""
+        return next((str(value) for path, value in _leaves(self.facts) if path[-1] == AGAINST), "")
+
+    @property
+    def to_approve(self) -> str:
+        """What people type to approve."""
+        return f"!approve {self.code} REASON" if self.against else f"!approve {self.code}"
 
     @property
     def message_key(self) -> str:

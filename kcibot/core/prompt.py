@@ -16,6 +16,8 @@ HEADS = {
     AskState.EXPIRED: "expired",
 }
 
+BRIEF_VOTES = 3
+
 
 def prompt(run: Run, ask: Ask, policy: GatePolicy, people: People, votes: tuple[Vote, ...], now: datetime) -> Notice:
     """The prompt as it stands."""
@@ -34,9 +36,9 @@ def prompt(run: Run, ask: Ask, policy: GatePolicy, people: People, votes: tuple[
 
 
 def _brief(run: Run, ask: Ask, said: tuple[str, ...]) -> str:
-    """The asking, the last vote, and what to type."""
-    last = f" ({said[-1]})" if said else ""
-    answer = f": !approve {ask.code}" if ask.state is AskState.OPEN else ""
+    """The asking, the newest votes, and what to type. A vote that is withdrawn keeps its place among the others."""
+    last = f" ({'; '.join(said[-BRIEF_VOTES:])})" if said else ""
+    answer = f": {ask.to_approve}" if ask.state is AskState.OPEN else ""
     return f"{run.title}: “{ask.title}” {HEADS[ask.state]}{last}{answer}"
 
 
@@ -46,7 +48,7 @@ def reminder(run: Run, ask: Ask, policy: GatePolicy, people: People, now: dateti
     return Notice(
         title=f"{run.title} still waits for “{ask.title}”, asked {moment(ask.opened_at, now)}",
         level=Level.ALERT,
-        lines=(f"!approve {ask.code} or !reject {ask.code} REASON",),
+        lines=(f"{ask.to_approve} or !reject {ask.code} REASON",),
         mentions=names,
     )
 

@@ -241,7 +241,7 @@ def test_the_question_is_about_the_snapshot_by_its_digest_and_offers_what_else_c
     number = there.judge("v5.10.81")
     (ask,) = there.bench.journal.open_asks()
     found = there.compared(number)
-    assert ask.facts["accept"] == {"snapshot": found.digest, "verdict": "unknown"}
+    assert ask.facts["accept"] == {"snapshot": found.digest, "verdict": "unknown", "against": "unknown"}
     assert len(str(ask.facts)) < 300
     shown = there.shown()
     assert "!pipecleaner retry failed | retry arm | retry mips | retry all builds again" in shown

@@ -50,6 +50,20 @@ def test_a_pass_is_accepted_quietly_and_is_the_baseline(there: Judging) -> None:
     assert baseline_kernel(there) == "v5.10.81"
 
 
+def test_a_reaction_is_not_enough_to_accept_against_the_proposal(there: Judging) -> None:
+    there.accepted("v5.10.80")
+    there.results("v5.10.81", {"arm tiny": "gone"})
+    number = there.judge("v5.10.81")
+    (ask,) = there.bench.journal.open_asks()
+    there.bench.react("manager-1", ask.message_key)
+    there.bench.say("manager-1", f"!approve {ask.code}")
+    why = f"“{ask.title}” goes against what I propose (fail): say why with !approve {ask.code} REASON"
+    assert there.said().count(why) == 2
+    assert there.bench.journal.votes(ask) == ()
+    assert f"!approve {ask.code} REASON" in there.bench.notices[ask.message_key].brief
+    assert there.bench.run(number).step("accept-results").state is StepState.PENDING
+
+
 def test_who_accepts_against_the_proposal_is_told_to_all_and_audited_with_the_reason(there: Judging) -> None:
     there.accepted("v5.10.80")
     there.results("v5.10.81", {"arm tiny": "gone"})
