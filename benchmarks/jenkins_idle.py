@@ -28,7 +28,7 @@ from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Request, Response, StandIn
 from kcibot.sandbox.jenkins import JenkinsStandIn, succeed_after
 from kcibot.sandbox.kernelci_definitions import pipeline_xml
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 
 USER, TOKEN = "bot", "11aabbccddeeff00112233445566778899"
 LATENCY_SECONDS = 0.02

@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 COMMANDS = "kcibot.commands"
 CLOSING_SECONDS = 20.0
 AGAIN_SECONDS = 0.1
+REMEMBERING = frozenset({"irc", "slack"})
+"""Networks that say when they have delivered what was missed."""
+HEAR_FIRST_SECONDS = 5.0
+"""How long runs wait after a start for what was said meanwhile."""
 DATABASE = "kcibot.db"
 PULSE = "pulse"
 """Touched at every tick, so that a health check can tell a bot that works from one that hangs."""
@@ -93,7 +97,9 @@ class Bot:
         reconciler = Reconciler(self.world, by_network, journal.accept)
         self._desk = Desk(journal, reconciler, self._dispatcher.concerns)
         self._senders = [Sender(self._store.outbox, adapter) for adapter in self._adapters]
-        self._events: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Incoming | threading.Event | None] = queue.SimpleQueue()
+        self._resumed = threading.Event()
+        self._stopping = threading.Event()
         self._dispatcher.posting = self._is_posting
         self._dispatcher.answers_wait = False
         self._dispatcher.broken = self._broken
@@ -103,28 +109,51 @@ class Bot:
         self._tick_seconds = config.bot.tick.total_seconds()
 
     def start(self) -> None:
-        """Deal with what was left over, go on with every run, then listen."""
+        """Deal with what was left over, listen, then go on with every run."""
         from kcibot.services.scheduler import Ticker  # noqa: PLC0415
 
         journal = self._store.journal
+        self.engine.take_over()
         for event in journal.unsettled():
             self._events.put(event)
         journal.on_event = self._events.put
         self._listener.start()
         for sender in self._senders:
             sender.start()
-        self.engine.resume()
         for adapter in self._adapters:
             adapter.start(self._desk)
+        threading.Thread(target=self._resume, name="resume", daemon=True).start()
         self._ticker = Ticker(self._tick, self._tick_seconds)
         self._ticker.start()
         log.info("started with %s commands", len(self.world.registry.commands))
 
+    def _resume(self) -> None:
+        """Go on with every run once it was heard what people said meanwhile: it may be that they want it to stop.
+
+        A network that is away is not waited for.
+        """
+        remembering = {adapter.network for adapter in self._adapters} & REMEMBERING
+        if not self._desk.wait(remembering, HEAR_FIRST_SECONDS):
+            log.warning("not every network is there; the runs go on without having heard what was said there")
+        heard = threading.Event()
+        self._events.put(heard)
+        heard.wait(HEAR_FIRST_SECONDS)
+        if self._stopping.is_set():
+            return
+        try:
+            self.engine.go_on()
+            self._resumed.set()
+        except Exception:
+            log.exception("the runs cannot be gone on with; the bot stops")
+            self.failed.set()
+
     def stop(self) -> None:
         """Come to a safe point, say what is to be said, and give the lease back. Runs go on after the next start."""
+        self._stopping.set()
         self._ticker.stop()
         for adapter in self._adapters:
             adapter.stop()
+        self._desk.close()
         self._events.put(None)
         self._listener.join(CLOSING_SECONDS)
         self._store.journal.writer.flush()  # what was answered last is in the outbox then
@@ -144,7 +173,8 @@ class Bot:
 
     def _tick(self) -> None:
         try:
-            self.engine.tick()
+            if self._resumed.is_set():
+                self.engine.tick()
             self._watching.tick()
         except Aborted:
             log.exception("another bot has the lease; this one stops")
@@ -154,6 +184,9 @@ class Bot:
 
     def _listen(self) -> None:
         while (event := self._events.get()) is not None:
+            if isinstance(event, threading.Event):
+                event.set()
+                continue
             try:
                 if not self._dispatcher.handle(event):
                     self._hear_again(event)
@@ -185,10 +218,10 @@ class Bot:
 
 def ports(config: Config, redactor: Redactor) -> Ports:
     """Every service, as configured. Nothing is connected to before it is used."""
-    from kcibot.services.ansible import AnsibleDeployer  # noqa: PLC0415
-    from kcibot.services.jenkins import JenkinsServer  # noqa: PLC0415
-    from kcibot.services.kernelci_api import KernelciApi  # noqa: PLC0415
-    from kcibot.services.lava import LavaLab  # noqa: PLC0415
+    from kcibot.services.ansible.adapter import AnsibleDeployer  # noqa: PLC0415
+    from kcibot.services.jenkins.adapter import JenkinsServer  # noqa: PLC0415
+    from kcibot.services.kernelci_api.adapter import KernelciApi  # noqa: PLC0415
+    from kcibot.services.lava.adapter import LavaLab  # noqa: PLC0415
     from kcibot.services.storage import HttpFileStore  # noqa: PLC0415
 
     services = config.services
@@ -224,7 +257,7 @@ def ports(config: Config, redactor: Redactor) -> Ports:
 
 
 def _git(config: Config, redactor: Redactor) -> GitHost:
-    from kcibot.services.git import GitRepositories  # noqa: PLC0415
+    from kcibot.services.git.adapter import GitRepositories  # noqa: PLC0415
 
     git = config.services.git
     return GitRepositories(
@@ -241,7 +274,7 @@ def _git(config: Config, redactor: Redactor) -> GitHost:
 
 
 def _images(images: Images, redactor: Redactor) -> ImageRegistry:
-    from kcibot.services.images import DockerImages  # noqa: PLC0415
+    from kcibot.services.images.adapter import DockerImages  # noqa: PLC0415
 
     login = _login(images.login, redactor) if images.login else None
     seconds = images.timeout.total_seconds()
@@ -249,7 +282,7 @@ def _images(images: Images, redactor: Redactor) -> ImageRegistry:
 
 
 def _mailer(mail: Mail, redactor: Redactor) -> Mailer:
-    from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
+    from kcibot.services.mail.adapter import MailSecurity, SentFolder, SmtpMailer  # noqa: PLC0415
 
     imap, ca_file, folder = mail.imap, str(mail.ca_file or ""), None
     if imap:
@@ -271,8 +304,8 @@ def _mailer(mail: Mail, redactor: Redactor) -> Mailer:
 
 
 def _report_inbox(inbox: ReportInbox, redactor: Redactor) -> ReportMails:
-    from kcibot.services.mail_imap import MailFolder  # noqa: PLC0415
-    from kcibot.services.mail_reports import ImapReports  # noqa: PLC0415
+    from kcibot.services.mail.imap import MailFolder  # noqa: PLC0415
+    from kcibot.services.mail.reports import ImapReports  # noqa: PLC0415
 
     password, ca_file = inbox.password.reader(redactor), str(inbox.ca_file or "")
     place = MailFolder(inbox.host, inbox.user, password, inbox.folder, inbox.port, ca_file)
@@ -339,6 +372,7 @@ def _irc(config: Config, redactor: Redactor) -> "IrcSettings":
         longest=irc.longest,
         timeout=irc.timeout,
         ping=irc.ping,
+        prefix=config.bot.prefix,
     )
 
 
@@ -349,7 +383,15 @@ def _slack(config: Config, redactor: Redactor) -> "SlackSettings":
     if slack is None:
         raise ConfigError("chat.slack is not configured")
     tokens = slack.bot_token.reader(redactor), slack.app_token.reader(redactor)
-    return SlackSettings(*tokens, _channels(config, "slack"), slack.api, slack.timeout, name=config.bot.name)
+    return SlackSettings(
+        *tokens,
+        _channels(config, "slack"),
+        slack.api,
+        slack.timeout,
+        slack.missed,
+        name=config.bot.name,
+        fonts=config.bot.state / "fonts",
+    )
 
 
 def _channels(config: Config, network: str) -> tuple[str, ...]:

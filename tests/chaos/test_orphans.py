@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.ports import Never, ignore_report
-from kcibot.services.ansible import AnsibleDeployer
+from kcibot.services.ansible.adapter import AnsibleDeployer
 from kcibot.services.processes import end_orphans
 
 pytestmark = pytest.mark.chaos
@@ -18,7 +18,7 @@ DEPLOY = """
 import sys
 from pathlib import Path
 from kcibot.core.ports import Deployment, Never, ignore_report
-from kcibot.services.ansible import AnsibleDeployer
+from kcibot.services.ansible.adapter import AnsibleDeployer
 from kcibot.services.processes import mark_children
 
 folder = Path(sys.argv[1])
@@ -36,7 +36,7 @@ PUSH = """
 import sys
 from pathlib import Path
 from kcibot.core.ports import RefUpdate
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 from kcibot.services.processes import mark_children
 
 folder = Path(sys.argv[1])

@@ -11,7 +11,7 @@ from kcibot.core.ports import Ports
 from kcibot.core.run import StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.mailbox import MailboxSecurity, MailboxStandIn, MailFault
-from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer
+from kcibot.services.mail.adapter import MailSecurity, SentFolder, SmtpMailer
 from tests.fakes.announcing import AT_ONCE, LIST, OFFICE, RELEASE, VERBS, approve, ask, sent, shown_mail
 from tests.fakes.imap import COPIES, folder_of, imap_server
 from tests.fakes.kernelci_bench import (

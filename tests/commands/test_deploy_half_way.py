@@ -15,7 +15,7 @@ from kcibot.core.journal import EffectState
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.targets import BACKEND, CELERY
 from kcibot.services import process_tree
-from kcibot.services.ansible_record import SUPERVISOR
+from kcibot.services.ansible.record import SUPERVISOR
 from kcibot.services.processes import end_orphans
 from kcibot_commands import runs
 from kcibot_commands.deploy.steps import DeployArgs

@@ -12,7 +12,7 @@ from kcibot.core.procedure import Context, Done, Procedure, Step
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import ConfigError
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
-from kcibot.services.ansible_command import command_line
+from kcibot.services.ansible.command import command_line
 from kcibot_commands.deploy.services import restart_the_rest, see_worker
 from kcibot_commands.deploy.settings import Playbook, configuration_of, deployment
 from kcibot_commands.deploy.static import see_static_files

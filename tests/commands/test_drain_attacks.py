@@ -13,7 +13,7 @@ from kcibot.core.notice import Level, Notice
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import NotFound, TransientError
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response
-from kcibot.services.jenkins import _xml_problem
+from kcibot.services.jenkins.adapter import _xml_problem
 from kcibot_commands.durations import described
 from kcibot_commands.monitor.flags import MonitorSettings
 from tests.fakes.ci_bench import BISECTION, MONITOR, TIMER, TRIGGER, CiBench, busy, ci_bench, definition

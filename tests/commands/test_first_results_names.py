@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kcibot.sandbox.repositories import create_repositories
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 from tests.fakes.bench import BEGINS
 from tests.fakes.first_results_bench import ARCH, SETTINGS, After, after, revision_of
 

@@ -13,9 +13,9 @@ from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.report_inbox import USER, ReportInboxStandIn
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sdk import Context, Done, Procedure, Retry, Revision, Step
-from kcibot.services.kernelci_api import KernelciApi
-from kcibot.services.mail_imap import MailFolder
-from kcibot.services.mail_reports import ImapReports
+from kcibot.services.kernelci_api.adapter import KernelciApi
+from kcibot.services.mail.imap import MailFolder
+from kcibot.services.mail.reports import ImapReports
 from kcibot_commands.pipecleaner.mails import MailsSettings, mails, shown
 from kcibot_commands.rules.report_mails import Needed
 from kcibot_commands.rules.results import Mail, MailState

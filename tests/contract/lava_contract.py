@@ -7,8 +7,9 @@ import pytest
 
 from kcibot.core.ports.labs import Device, DeviceStatus, Lab, LabJobState, LabLook
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services import lava_rest, lava_xmlrpc
-from kcibot.services.lava import LavaLab
+from kcibot.services.lava import rest as lava_rest
+from kcibot.services.lava import xmlrpc as lava_xmlrpc
+from kcibot.services.lava.adapter import LavaLab
 
 NAME = "lab-x"
 USER = "kernel-ci"

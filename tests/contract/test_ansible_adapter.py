@@ -16,8 +16,8 @@ from kcibot.core.ports import Deployment, Never, RefUpdate, ignore_report
 from kcibot.errors import Aborted, ConfigError, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.repositories import create_repositories
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST, Targets
-from kcibot.services.ansible import AnsibleDeployer
-from kcibot.services.git import GitRepositories
+from kcibot.services.ansible.adapter import AnsibleDeployer
+from kcibot.services.git.adapter import GitRepositories
 
 NOW = datetime(2021, 5, 24, 9, 0, tzinfo=UTC)
 LOCAL = f"here ansible_connection=local ansible_python_interpreter={sys.executable}"

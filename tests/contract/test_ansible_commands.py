@@ -11,11 +11,11 @@ import pytest
 
 from kcibot.core.ports import Deployment, Never, ignore_report
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
-from kcibot.services import ansible
-from kcibot.services.ansible import AnsibleDeployer
-from kcibot.services.ansible_command import HIDDEN, task_name
-from kcibot.services.ansible_endings import answers_of
-from kcibot.services.ansible_record import Ending
+from kcibot.services.ansible import adapter as ansible
+from kcibot.services.ansible.adapter import AnsibleDeployer
+from kcibot.services.ansible.command import HIDDEN, task_name
+from kcibot.services.ansible.endings import answers_of
+from kcibot.services.ansible.record import Ending
 
 PASSWORD = "hunter2-of-the-tests"
 LOCAL = f"here ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false place=there"

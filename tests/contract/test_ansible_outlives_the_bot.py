@@ -15,9 +15,10 @@ import pytest
 
 from kcibot.core.ports import Deployment, DeployResult, Never, ignore_report
 from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError
-from kcibot.services import ansible, process_tree
-from kcibot.services.ansible import AnsibleDeployer
-from kcibot.services.ansible_record import OLD_SECONDS, PLAYER, SUPERVISOR, Record
+from kcibot.services import process_tree
+from kcibot.services.ansible import adapter as ansible
+from kcibot.services.ansible.adapter import AnsibleDeployer
+from kcibot.services.ansible.record import OLD_SECONDS, PLAYER, SUPERVISOR, Record
 from kcibot.services.processes import end_orphans
 
 LOCAL = f"here ansible_connection=local ansible_python_interpreter={sys.executable}"
@@ -37,7 +38,7 @@ LIFE = """
 import sys
 from pathlib import Path
 from kcibot.core.ports import Deployment, Never, ignore_report
-from kcibot.services.ansible import AnsibleDeployer
+from kcibot.services.ansible.adapter import AnsibleDeployer
 from kcibot.services.processes import mark_children
 
 folder, name = Path(sys.argv[1]), sys.argv[2]
@@ -50,7 +51,7 @@ import json, sys
 from dataclasses import asdict
 from pathlib import Path
 from kcibot.core.ports import Never
-from kcibot.services.ansible import AnsibleDeployer
+from kcibot.services.ansible.adapter import AnsibleDeployer
 
 lines = []
 result = AnsibleDeployer(Path(sys.argv[1]) / "records").outcome(sys.argv[2], lines.append, Never())

@@ -16,8 +16,8 @@ import pytest
 from kcibot.core.ports import Deployment, DeployResult, Never, ignore_report
 from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError, TransientError
 from kcibot.services import process_tree
-from kcibot.services.ansible import AnsibleDeployer
-from kcibot.services.ansible_record import PLAYER, SUPERVISOR
+from kcibot.services.ansible.adapter import AnsibleDeployer
+from kcibot.services.ansible.record import PLAYER, SUPERVISOR
 from tests.servers.ssh import make_key
 from tests.servers.sudo_user import Sudo, SudoUser, processes_of, ssh_variables, sudo_user
 

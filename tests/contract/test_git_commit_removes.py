@@ -9,7 +9,7 @@ import pytest
 
 from kcibot.core.ports import ChangedPath, GitRemote
 from kcibot.errors import PermanentError
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 
 AT = datetime(2020, 10, 12, 9, 0, tzinfo=UTC)
 TEXT = "define([], function() {\n    return 'a view';\n});\n"

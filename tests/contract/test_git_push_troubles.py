@@ -13,9 +13,9 @@ import pytest
 from kcibot.core.ports import GitRemote, RefUpdate
 from kcibot.errors import ConfigError, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.http import Request, Response, StandIn
-from kcibot.services import git_push
-from kcibot.services.git_login import Credentials
-from kcibot.services.git_words import quoted, unreached
+from kcibot.services.git import push as git_push
+from kcibot.services.git.login import Credentials
+from kcibot.services.git.words import quoted, unreached
 from tests.servers.git_bare import AT, MAIN, BareServer, filled, repositories
 
 # Speaks for the real server up to the moment when the push was taken, and then only part of its report, or none.

@@ -14,7 +14,7 @@ from kcibot.errors import NotFound, PermanentError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.docker_engine import DockerEngineStandIn
 from kcibot.sandbox.registry import SCHEMA2, RegistryStandIn
-from kcibot.services.images import DockerImages
+from kcibot.services.images.adapter import DockerImages
 from tests.servers import docker as servers
 
 NOWHERE = "sha256:" + "0" * 64

@@ -17,8 +17,8 @@ from kcibot.sandbox.docker_engine import DockerEngineStandIn
 from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
 from kcibot.sandbox.http import Fault, FaultKind, Request
 from kcibot.sandbox.registry import AuthScheme, RegistryStandIn
-from kcibot.services.images import DockerImages
-from kcibot.services.images_registry import Login
+from kcibot.services.images.adapter import DockerImages
+from kcibot.services.images.registry import Login
 
 NAME = "kernelci/build-base"
 LOGIN = ("bot", "hunter2")

@@ -18,7 +18,7 @@ from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, RunningBuild, Steps, User, WaitFor, succeed_after
 from kcibot.sandbox.kernelci_definitions import Parameter, pipeline_xml
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.troubles import BAD_ANSWERS, HALF_A_LOG, LOOKS, NO_EFFECT, WITHOUT_BODY
 
 TOKEN = "11aabbccddeeff00112233445566778899"

@@ -12,8 +12,8 @@ from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Fault, Request, Response
 from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, User
 from kcibot.sandbox.jenkins.model import Executor, Node
-from kcibot.services import jenkins_parse as parse
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins import parse
+from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.troubles import BAD_ANSWERS
 
 TOKEN = "11aabbccddeeff00112233445566778899"

@@ -8,7 +8,7 @@ import pytest
 from kcibot.core.ports import BuildRef
 from kcibot.errors import TransientError
 from kcibot.sandbox.http import Request, Response, StandIn
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 
 BUILDS = 300
 COMMON = {f"PARAMETER_{number}": f"a value that all builds share, number {number}" for number in range(20)}

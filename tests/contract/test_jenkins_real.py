@@ -10,7 +10,7 @@ import pytest
 
 from kcibot.core.ports import BuildRef, BuildResult, ItemState, Queued, QueueItem
 from kcibot.errors import NotFound, PermanentError
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.definitions import freestyle, project
 from tests.contract.jenkins.on_real_server import access, real_server
 from tests.contract.jenkins.on_stand_in import stand_in

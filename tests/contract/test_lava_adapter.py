@@ -11,7 +11,7 @@ from kcibot.errors import TransientError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Request, Response, StandIn
 from kcibot.sandbox.labs import FINISHED, LavaStandIn
-from kcibot.services import lava_xmlrpc
+from kcibot.services.lava import xmlrpc as lava_xmlrpc
 from tests.contract.lava_contract import APIS, NAME, TOKEN, USER, Api, LavaContract, lab_at
 
 
@@ -115,7 +115,7 @@ class Meanwhile(StandIn):
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kcibot.services.lava_rest.PAGE", 10)
+    monkeypatch.setattr("kcibot.services.lava.rest.PAGE", 10)
     monkeypatch.setattr(lava_xmlrpc, "PAGE", 10)
     monkeypatch.setattr(lava_xmlrpc, "OVERLAP", 4)
 

@@ -14,8 +14,9 @@ from kcibot.errors import ConfigError, KcibotError, PermanentError, TransientErr
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response, StandIn, json_response
 from kcibot.sandbox.labs import LavaStandIn
-from kcibot.services import lava_http, lava_xmlrpc
-from kcibot.services.lava import LavaLab
+from kcibot.services.lava import http as lava_http
+from kcibot.services.lava import xmlrpc as lava_xmlrpc
+from kcibot.services.lava.adapter import LavaLab
 from tests.contract.lava_contract import APIS, NAME, OTHER, TOKEN, USER, Api, lab_at
 
 RPC = "/RPC2/"

@@ -12,7 +12,7 @@ from kcibot.core.ports import Mail, Sent
 from kcibot.errors import ConfigError, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.mailbox import MailboxSecurity, MailboxStandIn, MailFault
-from kcibot.services.mail import MailSecurity, SmtpMailer
+from kcibot.services.mail.adapter import MailSecurity, SmtpMailer
 from tests.fakes.imap import COPIES, PASSWORD, USER, ImapServer, folder_of, imap_server
 
 LIST, SECOND = "kernelci@groups.io", "kernelci-results@groups.io"

@@ -15,7 +15,7 @@ import pytest
 
 from kcibot.core.ports import Mail, Sent
 from kcibot.errors import PermanentError
-from kcibot.services.mail import MailSecurity, SentFolder, SmtpMailer
+from kcibot.services.mail.adapter import MailSecurity, SentFolder, SmtpMailer
 from tests.servers.mail import COPIES, LIST, PASSWORD, MailServers, mail_servers
 
 HTML = "<!DOCTYPE html>\n<html><body>\n<p>Grüße &amp; more</p>\n</body></html>\n"

@@ -13,8 +13,8 @@ import pytest
 from kcibot.core.ports import Revision
 from kcibot.errors import PermanentError, TransientError
 from kcibot.sandbox.report_inbox import USER, ReportInboxStandIn, report_mail
-from kcibot.services.mail_imap import MailFolder
-from kcibot.services.mail_reports import AT_A_TIME, ImapReports
+from kcibot.services.mail.imap import MailFolder
+from kcibot.services.mail.reports import AT_A_TIME, ImapReports
 
 PASSWORD = "an-inbox-secret"
 AT = datetime(2026, 11, 23, 14, 5, tzinfo=UTC)

@@ -12,8 +12,8 @@ import pytest
 from kcibot.core.ports import Revision
 from kcibot.errors import PermanentError
 from kcibot.sandbox.report_inbox import report_mail
-from kcibot.services.mail_imap import MailFolder
-from kcibot.services.mail_reports import ImapReports
+from kcibot.services.mail.imap import MailFolder
+from kcibot.services.mail.reports import ImapReports
 from tests.servers.mail import LIST, PASSWORD, MailServers, mail_servers
 
 SECONDS = 10

@@ -12,9 +12,9 @@ from kcibot.core.ports import Revision
 from kcibot.errors import PermanentError
 from kcibot.sandbox.report_inbox import USER, ReportInboxStandIn
 from kcibot.sandbox.results_api import ResultsApiStandIn
-from kcibot.services.kernelci_api import KernelciApi
-from kcibot.services.mail_imap import MailFolder
-from kcibot.services.mail_reports import ImapReports
+from kcibot.services.kernelci_api.adapter import KernelciApi
+from kcibot.services.mail.imap import MailFolder
+from kcibot.services.mail.reports import ImapReports
 from kcibot_commands.rules.report_subjects import read_subject
 from tests.fakes.bench import HandClock
 

@@ -12,8 +12,8 @@ from kcibot.core.ports import KernelResult, ResultsApi, Revision, RevisionStatus
 from kcibot.errors import ConfigError, KcibotError, NotFound, PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response, StandIn, json_response
 from kcibot.sandbox.results_api import DashboardStandIn, ResultsApiStandIn
-from kcibot.services import kernelci_api_rows
-from kcibot.services.kernelci_api import KernelciApi
+from kcibot.services.kernelci_api import rows as kernelci_api_rows
+from kcibot.services.kernelci_api.adapter import KernelciApi
 
 TOKEN = "the-secret-token"
 REVISION = Revision("kernelci", "kernelci.org", "v5.1")

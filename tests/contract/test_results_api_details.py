@@ -10,8 +10,8 @@ from kcibot.core.ports import KernelResult, Revision
 from kcibot.errors import PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.results_api import ResultsApiStandIn
-from kcibot.services import kernelci_api_rows
-from kcibot.services.kernelci_api import KernelciApi
+from kcibot.services.kernelci_api import rows as kernelci_api_rows
+from kcibot.services.kernelci_api.adapter import KernelciApi
 
 TOKEN = "the-secret-token"
 REVISION = Revision("kernelci", "kernelci.org", "v5.1")

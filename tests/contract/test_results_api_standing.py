@@ -10,8 +10,8 @@ from kcibot.core.ports import KnownRevision, ResultsApi, Revision, RevisionStatu
 from kcibot.errors import PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind, Request, Response, StandIn, json_response
 from kcibot.sandbox.results_api import ResultsApiStandIn
-from kcibot.services import kernelci_api
-from kcibot.services.kernelci_api import KernelciApi
+from kcibot.services.kernelci_api import adapter as kernelci_api
+from kcibot.services.kernelci_api.adapter import KernelciApi
 
 TOKEN = "the-secret-token"
 REVISION = Revision("kernelci", "kernelci.org", "v5.1")

@@ -16,8 +16,8 @@ from kcibot.core.run import Run
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn, succeed_after
 from kcibot.sandbox.labs import LavaStandIn
-from kcibot.services.jenkins import JenkinsServer
-from kcibot.services.lava import LavaLab
+from kcibot.services.jenkins.adapter import JenkinsServer
+from kcibot.services.lava.adapter import LavaLab
 from kcibot_commands import approvals, drain, drain_verbs, jenkins_restart, notify, production, runs, watch
 from kcibot_commands import labs as labs_module
 from kcibot_commands.jobs import checklist as jobs_checklist

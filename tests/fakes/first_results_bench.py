@@ -13,7 +13,7 @@ from kcibot.core.world import World
 from kcibot.sandbox.jenkins.model import ParameterValue, Run, UpstreamCause
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sdk import Remember
-from kcibot.services.kernelci_api import KernelciApi
+from kcibot.services.kernelci_api.adapter import KernelciApi
 from kcibot_commands.first_results import steps as first_results
 from kcibot_commands.first_results import watch as first_results_watch
 from kcibot_commands.first_results.state import WATCHED, Watched

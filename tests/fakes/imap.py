@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from kcibot.sandbox.certificate import server_context
 from kcibot.sandbox.imap import Filed, ImapStandIn
 from kcibot.sandbox.mailbox import MailboxStandIn
-from kcibot.services.mail import SentFolder
+from kcibot.services.mail.adapter import SentFolder
 
 USER, PASSWORD = "kcibot@example.org", "an-imap-secret"
 COPIES = "kcibot-sent@example.org"

@@ -10,7 +10,7 @@ from kcibot.core.gate import GatePolicy
 from kcibot.core.procedure import Context, Done, Gate, Procedure, Step
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.repositories.history import History
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 from kcibot_commands.jobs import old as jobs_old
 from kcibot_commands.jobs.compare import JobsSettings
 from kcibot_commands.jobs.steps import apply_job_definitions, old_definitions, write_back

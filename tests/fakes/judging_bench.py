@@ -12,7 +12,7 @@ from kcibot.core.registry import Registry
 from kcibot.core.run import Run
 from kcibot.sandbox.results_api import ResultsApiStandIn
 from kcibot.sdk import Context, Done, Gate, Procedure, Step
-from kcibot.services.kernelci_api import KernelciApi
+from kcibot.services.kernelci_api.adapter import KernelciApi
 from kcibot_commands import approvals, runs
 from kcibot_commands.pipecleaner import verbs as pipecleaner
 from kcibot_commands.pipecleaner.accept import about_results, accept_results

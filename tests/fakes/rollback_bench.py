@@ -12,7 +12,7 @@ from kcibot.core.procedure import Procedure
 from kcibot.core.run import Run
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 from kcibot_commands import approvals, production, runs
 from kcibot_commands.images.verbs import build_images, push_images
 from kcibot_commands.monitor.steps import pause_monitor

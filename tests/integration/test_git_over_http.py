@@ -12,7 +12,7 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 from kcibot_commands import runs
 from kcibot_commands.locks import open_production, take_production_lock
 from kcibot_commands.plan.steps import plan

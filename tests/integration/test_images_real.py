@@ -18,7 +18,7 @@ from kcibot.core.ports import Base, ImageBuild, ImageRegistry, Origin
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import Aborted, NotFound, PermanentError
-from kcibot.services.images import DockerImages
+from kcibot.services.images.adapter import DockerImages
 from kcibot_commands import runs
 from kcibot_commands.images import back as images_back
 from kcibot_commands.images import verbs as images

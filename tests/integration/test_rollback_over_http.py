@@ -7,7 +7,7 @@ import pytest
 
 from kcibot.core.ports import GitRemote, Ports
 from kcibot.core.run import RunState, StepState
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 from tests.fakes.kernelci_bench import PRODUCTION, alerts, with_ports
 from tests.fakes.rollback_bench import Yard, approve, asked, gone_on, released, texts, yard
 from tests.servers.git_http import TOKEN, USER, GitHttp, git_http

@@ -5,7 +5,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kcibot.services.git import GitRepositories
+from kcibot.services.git.adapter import GitRepositories
 
 AT = datetime(2021, 5, 24, 9, 0, tzinfo=UTC)
 MAIN, PRODUCTION = "refs/heads/main", "refs/heads/kernelci.org"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kcibot.services.images_names import Reference, has_host
+from kcibot.services.images.names import Reference, has_host
 
 DIGEST = "sha256:" + "0" * 64
 

@@ -21,7 +21,7 @@ from kcibot.sandbox.kernelci_jobs import KernelciJobs
 from kcibot.sandbox.kernelci_kernels import CLANG, GCC, Kernel, kernels
 from kcibot.sandbox.kernelci_settings import Faults, Settings, production
 from kcibot.sandbox.labs import LavaStandIn
-from kcibot.services.lava import LavaLab
+from kcibot.services.lava.adapter import LavaLab
 from tests.fakes.bench import BEGINS
 from tests.fakes.kernelci_memory import Memory, forward, parameters, runs
 

@@ -22,7 +22,7 @@ import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from kcibot.errors import KcibotError
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.definitions import freestyle, with_shell
 from tests.contract.jenkins.names import RECORDED_USER, Names
 from tests.contract.jenkins.on_stand_in import NoLogin

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import requests
 
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.names import Names
 
 Found = TypeVar("Found")

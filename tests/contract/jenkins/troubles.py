@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from kcibot.core.ports import BuildRef
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.services.jenkins import JenkinsServer
+from kcibot.services.jenkins.adapter import JenkinsServer
 
 BAD_ANSWERS: dict[str, Fault] = {
     "hang": Fault(FaultKind.HANG),

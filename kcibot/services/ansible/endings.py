@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from kcibot.core.ports import Answer, DeployResult
 from kcibot.errors import Aborted, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.ansible_command import task_number
-from kcibot.services.ansible_events import cut
-from kcibot.services.ansible_record import Ending
+from kcibot.services.ansible.command import task_number
+from kcibot.services.ansible.events import cut
+from kcibot.services.ansible.record import Ending
 
 CUT_OFF = "Handlers may not have run: what they restart may run the old code, and another run need not restart it."
 """Ansible notifies handlers of changes, and the next run finds nothing to change."""

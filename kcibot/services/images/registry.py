@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kcibot.errors import KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.images_engine import LOOK_SECONDS, chain
+from kcibot.services.images.engine import LOOK_SECONDS, chain
 
 if TYPE_CHECKING:
     import requests

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from kcibot.core.ports import KernelResult, KnownRevision, Revision, RevisionStatus, Standing, TestResult
 from kcibot.errors import NotFound, PermanentError
-from kcibot.services.kernelci_api_documents import (
+from kcibot.services.kernelci_api.documents import (
     Boot,
     BootPlace,
     Build,
@@ -23,9 +23,9 @@ from kcibot.services.kernelci_api_documents import (
     Version,
     one,
 )
-from kcibot.services.kernelci_api_http import NoSuchPath, envelope_of, open_session, send, succeeded
-from kcibot.services.kernelci_api_rows import Questions, RevisionRow, named, questions
-from kcibot.services.kernelci_api_tally import tally
+from kcibot.services.kernelci_api.http import NoSuchPath, envelope_of, open_session, send, succeeded
+from kcibot.services.kernelci_api.rows import Questions, RevisionRow, named, questions
+from kcibot.services.kernelci_api.tally import tally
 
 FAILED = 250
 """So many failed kernels are named by `standing`."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kcibot.core.ports import TestResult
-from kcibot.services.kernelci_api_documents import Boot, Case, Group
+from kcibot.services.kernelci_api.documents import Boot, Case, Group
 
 BOOT = "boot"
 """The plan of the 2019 boots, and the name of its only case."""

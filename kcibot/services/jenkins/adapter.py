@@ -14,10 +14,10 @@ from xml.etree import ElementTree as ET
 
 from kcibot.core.ports import Build, BuildRef, CiLook, ItemState, JobState, Queued
 from kcibot.errors import KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services import jenkins_parse as parse
+from kcibot.services.jenkins import parse
 
 if TYPE_CHECKING:
-    from kcibot.services.jenkins_http import Connection
+    from kcibot.services.jenkins.http import Connection
 
 TAIL_BYTES_PER_LINE = 400
 CANCEL_ANSWERS = frozenset(
@@ -36,7 +36,7 @@ class JenkinsServer:
 
     @cached_property
     def _connection(self) -> "Connection":
-        from kcibot.services.jenkins_http import Connection  # noqa: PLC0415 (at first use: the bot starts without it)
+        from kcibot.services.jenkins.http import Connection  # noqa: PLC0415 (at first use: the bot starts without it)
 
         return Connection(*self._access)
 

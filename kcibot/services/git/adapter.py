@@ -8,11 +8,12 @@ from pathlib import Path
 
 from kcibot.core.ports import ChangedPath, Commit, GitRemote, LostCommit, RefUpdate, TagRef
 from kcibot.errors import NotFound, NotText, PermanentError, UserError
-from kcibot.services import git_objects, git_push
-from kcibot.services.git_documents import parse_document
-from kcibot.services.git_login import TOKEN_USER, Credentials, Login, checked_url
-from kcibot.services.git_objects import Identity, Mirror, Stamp
-from kcibot.services.git_process import GitProcess, checked_sha
+from kcibot.services.git import objects as git_objects
+from kcibot.services.git import push as git_push
+from kcibot.services.git.documents import parse_document
+from kcibot.services.git.login import TOKEN_USER, Credentials, Login, checked_url
+from kcibot.services.git.objects import Identity, Mirror, Stamp
+from kcibot.services.git.process import GitProcess, checked_sha
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 FIRST_FETCH_FACTOR = 15

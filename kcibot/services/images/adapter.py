@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from kcibot.core.ports import Base, Cancellation, ImageBuild, Origin, Report
 from kcibot.core.ports.images import NEVER
 from kcibot.errors import Aborted, ConfigError, KcibotError, NotFound, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.images_engine import (
+from kcibot.services.images.engine import (
     DENIED,
     Engine,
     EngineConnection,
@@ -22,8 +22,8 @@ from kcibot.services.images_engine import (
     inspect,
     pulled,
 )
-from kcibot.services.images_names import Reference, has_host
-from kcibot.services.images_registry import DIGEST, Login, Registry
+from kcibot.services.images.names import Reference, has_host
+from kcibot.services.images.registry import DIGEST, Login, Registry
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from kcibot.core.ports.labs import Device, DeviceStatus, LabJobState, OpenJob
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services.lava_http import LavaServer
+from kcibot.services.lava.http import LavaServer
 
 if TYPE_CHECKING:
     import requests

@@ -6,7 +6,7 @@ Lines that begin with `remote:` are a server's own words, or its hooks': they ma
 import re
 
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services.git_login import is_local
+from kcibot.services.git.login import is_local
 
 QUOTED_CHARACTERS = 300
 REMOTE_LINES = 4

@@ -17,7 +17,7 @@ from typing import Any
 
 from kcibot.services import process_tree
 
-SUPERVISOR = "kcibot.services.ansible_supervisor"
+SUPERVISOR = "kcibot.services.ansible.supervisor"
 PLAYER = "ansible-playbook"
 OLD_SECONDS = 30 * 24 * 3600.0
 

@@ -1,6 +1,6 @@
 """Runs one playbook to its end and writes down how it ended, whatever becomes of the bot that started it.
 
-    python -m kcibot.services.ansible_supervisor FOLDER LOCK
+    python -m kcibot.services.ansible.supervisor FOLDER LOCK
 
 FOLDER is the run's record; LOCK is the number of the open file that holds its lock. A sudo password comes by standard
 input, and by no other way.
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from kcibot.services import process_tree
-from kcibot.services.ansible_events import Story
-from kcibot.services.ansible_record import Ending, Order, Record
+from kcibot.services.ansible.events import Story
+from kcibot.services.ansible.record import Ending, Order, Record
 
 BECOME_PROMPT = r"^BECOME password.*:\s*?$"
 POLL_SECONDS = 0.2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from kcibot.core.ports import RefUpdate
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.git_objects import Mirror
-from kcibot.services.git_process import Finished, GitProcess, checked_sha
-from kcibot.services.git_words import http_refusal, own, quoted, remote_lines, unreached, was_sent
+from kcibot.services.git.objects import Mirror
+from kcibot.services.git.process import Finished, GitProcess, checked_sha
+from kcibot.services.git.words import http_refusal, own, quoted, remote_lines, unreached, was_sent
 
 REF_NAME = re.compile(r"refs/(?:heads|tags)/[A-Za-z0-9][A-Za-z0-9._/+-]*")
 ACCEPTED_FLAGS = frozenset(" +*=")

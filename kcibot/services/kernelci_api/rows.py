@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from kcibot.core.ports import Revision
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services.kernelci_api_documents import Document, Envelope, Row, plain_id, valid
-from kcibot.services.kernelci_api_http import Query, envelope_of, open_session, send
+from kcibot.services.kernelci_api.documents import Document, Envelope, Row, plain_id, valid
+from kcibot.services.kernelci_api.http import Query, envelope_of, open_session, send
 
 if TYPE_CHECKING:
     import requests

@@ -12,7 +12,7 @@ from email.policy import compat32
 
 from kcibot.core.ports import ReportMail
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services.mail_imap import FolderSession, MailFolder, opened
+from kcibot.services.mail.imap import FolderSession, MailFolder, opened
 
 TYPE, TREE, BRANCH, KERNEL = (f"X-Kernelci-{name}" for name in ("Report-Type", "Tree", "Branch", "Kernel"))
 KINDS = frozenset({"build", "boot", "test", "bisect"})

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from kcibot.core.ports import Answer, Cancellation, Deployment, DeployResult, Report, ignore_report
 from kcibot.errors import Aborted, ConfigError, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.ansible_command import COMMANDS, command_line, commands_line, playbook_of, shown_variables
-from kcibot.services.ansible_endings import CUT_OFF, answers_of, result_of
-from kcibot.services.ansible_events import cut
-from kcibot.services.ansible_record import SUPERVISOR, Ending, Order, Record, remove, remove_old
+from kcibot.services.ansible.command import COMMANDS, command_line, commands_line, playbook_of, shown_variables
+from kcibot.services.ansible.endings import CUT_OFF, answers_of, result_of
+from kcibot.services.ansible.events import cut
+from kcibot.services.ansible.record import SUPERVISOR, Ending, Order, Record, remove, remove_old
 
 FOLLOW_SECONDS = 0.1
 REPEAT_SECONDS = 5.0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ValidationError
 
 from kcibot.errors import ConfigError, KcibotError, PermanentError, TransientError
-from kcibot.services.kernelci_api_documents import Envelope
+from kcibot.services.kernelci_api.documents import Envelope
 
 if TYPE_CHECKING:
     import requests

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from kcibot.core.ports import Report
-from kcibot.services.ansible_differences import differences
+from kcibot.services.ansible.differences import differences
 
 QUOTED_CHARACTERS = 400
 ANSWER_CHARACTERS = 10_000

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kcibot.errors import PermanentError, TransientError
-from kcibot.services.git_login import Credentials
-from kcibot.services.git_words import connection_error, quoted
+from kcibot.services.git.login import Credentials
+from kcibot.services.git.words import connection_error, quoted
 from kcibot.services.processes import MARK
 
 SHA = re.compile(r"[0-9a-f]{40}")

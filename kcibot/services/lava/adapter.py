@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from kcibot.core.ports.labs import Device, DeviceStatus, LabJobState, LabLook, OpenJob
 from kcibot.errors import ConfigError, PermanentError
-from kcibot.services.lava_http import LavaServer
-from kcibot.services.lava_rest import RestApi
-from kcibot.services.lava_xmlrpc import XmlRpcApi
+from kcibot.services.lava.http import LavaServer
+from kcibot.services.lava.rest import RestApi
+from kcibot.services.lava.xmlrpc import XmlRpcApi
 
 if TYPE_CHECKING:
     import requests

@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from kcibot.core.ports import Mail, Sent
 from kcibot.errors import ConfigError, KcibotError, OutcomeUnknown, PermanentError, TransientError
-from kcibot.services.mail_imap import MailFolder, checked, opened
-from kcibot.services.mail_message import MESSAGE_ID, bare, message_of
+from kcibot.services.mail.imap import MailFolder, checked, opened
+from kcibot.services.mail.message import MESSAGE_ID, bare, message_of
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from kcibot.errors import PermanentError
-from kcibot.services.git_process import GitProcess, checked_sha
+from kcibot.services.git.process import GitProcess, checked_sha
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 TAG_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
