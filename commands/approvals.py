@@ -35,13 +35,13 @@ def approve(call: Call, code: str, reason: Words = (), *, override: bool = False
     return Outcome(None, (*outcome.changes, *call.world.everywhere(f"{ask.message_key}:override", loud)), outcome.wake)
 
 
-@command("reject", role="observer", example="!reject a1b2c3 the tag is missing a fix")
+@command("reject", role="observer", example="!reject a1b2c3 the tag is missing a fix", only_holds=True)
 def reject(call: Call, code: str, reason: Reason) -> Outcome:
     """Reject what the prompt with that code shows, and say why."""
     return call.engine.vote(_ask(call, code), call.person, call.event.place.network, Choice.REJECT, reason)
 
 
-@command("withdraw", role="observer", example="!withdraw a1b2c3")
+@command("withdraw", role="observer", example="!withdraw a1b2c3", only_holds=True)
 def withdraw(call: Call, code: str) -> Outcome:
     """Take your vote back, as long as nothing that it allowed has begun."""
     return call.engine.withdraw(_ask(call, code), call.person, call.event.place.network)

@@ -22,6 +22,7 @@ from kcibot.sdk import (
     brief,
     card,
     command,
+    is_or_are,
     listed,
     span,
 )
@@ -50,7 +51,7 @@ def release_status(call: Call, *, run: int = NONE) -> Outcome:
     return with_later_commits(call, chosen, Outcome(card(chosen, call.world.clock.now())))
 
 
-@command("release pause", role="operator", example="!release pause the lab is down")
+@command("release pause", role="operator", example="!release pause the lab is down", only_holds=True)
 def release_pause(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
     """Let the run stand still at its next safe point."""
     return call.engine.hold(_run(call, run), HoldKind.PAUSE, call.person, reason)
@@ -135,7 +136,7 @@ def _opened_by(call: Call, run: Run) -> tuple[str, ...]:
 
 
 def _closing(jobs: tuple[str, ...]) -> str:
-    return f"{listed(jobs)} is enabled for a start that this run made: I disable it again now."
+    return f"{listed(jobs)} {is_or_are(jobs)} enabled for a start that this run made, and will be disabled again now."
 
 
 def _with_closing(call: Call, run: Run, jobs: tuple[str, ...], outcome: Outcome, *changes: Change) -> Outcome:
@@ -192,7 +193,7 @@ def release_history(call: Call, number: int = 10) -> Outcome:
     return Outcome(Notice("Runs, newest first" if runs else "There has been no run yet", lines=tuple(map(_row, runs))))
 
 
-@command("hold", role="observer", example="!hold the mail server is down")
+@command("hold", role="observer", example="!hold the mail server is down", only_holds=True)
 def hold(call: Call, reason: Reason, *, run: int = NONE) -> Outcome:
     """Stop a release until the hold is lifted."""
     return call.engine.hold(_run(call, run), HoldKind.HOLD, call.person, reason)
@@ -204,7 +205,7 @@ def unhold(call: Call, *, run: int = NONE) -> Outcome:
     return call.engine.release(_run(call, run), frozenset({HoldKind.HOLD}), call.person)
 
 
-@command("stop", role="operator", urgent=True)
+@command("stop", role="operator", urgent=True, only_holds=True)
 def stop(call: Call) -> Outcome:
     """End all further effects of all runs at once, and say where things are."""
     changes: list[Change] = []

@@ -11,6 +11,7 @@ from kcibot.sdk import (
     Remember,
     Watch,
     Watcher,
+    is_or_are,
     listed,
     moment,
     span,
@@ -73,7 +74,7 @@ def _came_back(watcher: Watcher, pause: Pause, held: tuple[str, ...]) -> tuple[C
     ends = holder or "!monitor resume ends the pause."
     lines = (_story(watcher, pause), f"{_whose(watcher, enabled)} !monitor pause disables it again. {ends}")
     buttons = (AGAIN,) if holder else (AGAIN, END)
-    title = f"{listed(enabled)} is enabled, although the monitor is paused. Who wants what?"
+    title = f"{listed(enabled)} {is_or_are(enabled)} enabled, although the monitor is paused. Who wants what?"
     notice = Notice(title, Level.ALERT, lines, buttons=buttons, mentions=(pause.who,))
     return _said(watcher, CAME_BACK, MONITOR, pause.since, count + 1, notice)
 

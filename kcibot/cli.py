@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
@@ -42,12 +43,15 @@ def main() -> None:
 @main.command()
 @CONFIG
 @click.option("--clock", type=click.Path(path_type=Path), hidden=True, help="The sandbox's clock file.")
-def run(path: Path, clock: Path | None) -> None:
-    """Run the bot until it is told to stop (SIGTERM or SIGINT)."""
+@click.option("--bound", type=int, hidden=True, help="A pipe: when nobody holds its other end any more, stop.")
+def run(path: Path, clock: Path | None, bound: int | None) -> None:
+    """Run the bot until it is told to stop (SIGTERM or SIGINT); SIGHUP has it read its people anew."""
     gc.disable()  # a start makes much and drops little: to look for garbage meanwhile costs a tenth of it
     stop, reload = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if bound is not None:
+        threading.Thread(target=_stop_at_the_end_of, args=(bound, stop), name="bound", daemon=True).start()
     from kcibot.app import Bot  # noqa: PLC0415 (kcibot --help must not wait for the bot's libraries)
     from kcibot.core.redact import Redactor  # noqa: PLC0415
     from kcibot.logs import set_up  # noqa: PLC0415
@@ -71,6 +75,14 @@ def run(path: Path, clock: Path | None) -> None:
     sys.exit(1 if bot.failed.is_set() else 0)
 
 
+def _stop_at_the_end_of(pipe: int, stop: threading.Event) -> None:
+    """The end comes also when the other side is killed."""
+    os.set_inheritable(pipe, False)  # noqa: FBT003 (it takes it so)
+    while os.read(pipe, 1):
+        continue
+    stop.set()
+
+
 def _reload(bot: "Bot", path: Path) -> None:
     """What is wrong with the new configuration is logged, and the people stay as they are."""
     try:
@@ -82,7 +94,7 @@ def _reload(bot: "Bot", path: Path) -> None:
     log.info("people reloaded: %s", "; ".join(changes) or "nothing changed")
 
 
-@main.command("check-config")
+@main.command("check-config", short_help="Say everything that is wrong with a configuration.")
 @CONFIG
 def check_config(path: Path) -> None:
     """Check a configuration without connecting to anything: every problem, with its line, its key and its fix."""
@@ -131,7 +143,7 @@ def room(path: Path) -> None:
     Terminal(Room(config.chat.console.folder), persons, channel=channels[0]).run()
 
 
-@main.command("slack-manifest")
+@main.command("slack-manifest", short_help="Print the manifest of the Slack app.")
 @click.option("--name", default="kcibot", show_default=True, help="What the app and its bot are to be called.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON; otherwise as YAML.")
 def slack_manifest(name: str, *, as_json: bool) -> None:
@@ -195,12 +207,14 @@ def backup(path: Path, target: Path) -> None:
     click.echo(f"saved to {target}")
 
 
-@main.command()
+@main.command(short_help="KernelCI in miniature, and a chat room in this terminal.")
 @click.option("--folder", default="demo", show_default=True, type=click.Path(path_type=Path), help="Where it lives.")
 @click.option("--auto", is_flag=True, help="Play a whole release with scripted persons, check it, and leave.")
 @click.option("--yaml", type=click.Path(path_type=Path), help="A folder with real build-configs and test-configs.")
 @click.option("--begin", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="When it begins there, in UTC; now if left out.")
-@click.option("--chat", type=click.Choice(["console", "irc"]), default="console", help="irc: the room is there too.")
+@click.option(
+    "--chat", type=click.Choice(["console", "irc"]), default="console", help="irc: a local IRC server has the room too."
+)
 def demo(folder: Path, yaml: Path | None, begin: datetime | None, chat: str, *, auto: bool) -> None:
     """Start KernelCI in miniature and a chat room in the terminal: no account is needed anywhere.
 

@@ -67,7 +67,7 @@ from kcibot.core.procedure import (
 from kcibot.core.registry import nearest
 from kcibot.core.run import HoldKind, Run, RunState, StepKind, StepRecord, StepState
 from kcibot.core.watch import Watch, Watcher
-from kcibot.core.wording import listed, moment, span
+from kcibot.core.wording import is_or_are, listed, moment, span
 from kcibot.errors import (
     BrokenOff,
     ConfigError,
@@ -186,6 +186,7 @@ __all__ = [
     "card",
     "command",
     "digest",
+    "is_or_are",
     "listed",
     "moment",
     "nearest",

@@ -55,18 +55,24 @@ class Irc(Block):
 
     @model_validator(mode="after")
     def _is_private(self) -> "Irc":
-        if self.security == "none" and self.sasl and self.sasl.mechanism == "plain":
-            raise complain("would send its password in the clear", "Use security: tls")
+        if self.security == "none" and self.sasl:
+            is_plain = self.sasl.mechanism == "plain"
+            why = "would send its password in the clear" if is_plain else "could not show its certificate without TLS"
+            raise complain(why, "Use security: tls")
         return self
 
 
 class Slack(Block):
-    """A Slack app in Socket Mode: `kcibot slack-manifest` prints what to create it from."""
+    """A Slack app in Socket Mode: `kcibot slack-manifest` prints what to create it from.
+
+    `missed` is how far back it looks for what was typed while it was away; what is older is not even reported.
+    """
 
     bot_token: Secret = Field(examples=[SECRET_EXAMPLE % "SLACK_BOT_TOKEN"])
     app_token: Secret = Field(examples=[SECRET_EXAMPLE % "SLACK_APP_TOKEN"])
     api: Annotated[str, AfterValidator(http("chat.slack.bot_token"))] = "https://slack.com/api/"
     timeout: Timeout = timedelta(seconds=30)
+    missed: Timeout = Field(default=timedelta(hours=24), examples=['"24h"'])
 
 
 class Chat(Block):

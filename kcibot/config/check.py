@@ -14,7 +14,9 @@ from kcibot.config.secrets import SecretSource
 from kcibot.core.redact import Redactor
 from kcibot.errors import ConfigError
 
-KEYS = frozenset({"ssh_key", "private_key"})
+SSH_KEYS = frozenset({"ssh_key", "private_key"})
+KEYS = SSH_KEYS | {"certificate"}
+"""A certificate of ours is in one file with its key."""
 FILES = frozenset({"ca_file", "known_hosts"})
 
 
@@ -34,8 +36,9 @@ def check(path: Path, sections: Mapping[str, type]) -> list[str]:
 
 
 def _blocks(config: Config, sections: Mapping[str, type]) -> list[tuple[Where, object]]:
-    """What may name secrets and files: the services, and the commands' sections."""
-    return [(("services",), config.services), *(((name,), config.section(kind)) for name, kind in sections.items())]
+    """What may name secrets and files: the networks, the services, and the commands' sections."""
+    own: list[tuple[Where, object]] = [(("chat",), config.chat), (("services",), config.services)]
+    return [*own, *(((name,), config.section(kind)) for name, kind in sections.items())]
 
 
 def _secrets(config: Config, redactor: Redactor, blocks: Iterable[tuple[Where, object]]) -> Iterator[Problem]:
@@ -95,6 +98,5 @@ def _files(config: Config, blocks: Iterable[tuple[Where, object]]) -> Iterator[P
         if not (path.is_file() and os.access(path, os.R_OK)):
             yield config.problem(where, f"{path} is no file that can be read", "Check the path and its owner")
         elif where[-1] in KEYS and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield config.problem(
-                where, f"{path} can be used by others, and ssh will refuse it", f"Run `chmod 600 {path}`"
-            )
+            refused = ", and ssh will refuse it" if where[-1] in SSH_KEYS else ""
+            yield config.problem(where, f"{path} can be used by others{refused}", f"Run `chmod 600 {path}`")

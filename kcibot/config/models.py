@@ -21,21 +21,15 @@ IMPLIED: Mapping[str, tuple[str, ...]] = {
 """The roles there are without any configuration, and the roles that each of them implies."""
 
 
-def _prefix(value: str) -> str:
-    if not value.strip() or value != value.strip() or value[0].isalnum():
-        raise complain("is no prefix", 'Write it in quotes: "!"')
-    return value
-
-
 class Bot(Block):
     """The bot's own process. `state` holds the database, the mirrors and work files.
 
-    `flood` is how many commands one user may give in a minute; 0 means as many as they like. A command that was typed
-    longer ago than `stale`, while the bot was away, is reported and not run.
+    `flood` is how many commands one user may give in a minute, and all of a network who have no account there together;
+    0 means as many as they like. A command that was typed longer ago than `stale`, while the bot was away, is reported
+    and not run.
     """
 
     name: Name = Field(default="kcibot", examples=["kcibot"])
-    prefix: Annotated[str, AfterValidator(_prefix)] = Field(default="!", max_length=3, examples=['"!"'])
     state: FilePath = Field(default="state", validate_default=True, examples=['"/var/lib/kcibot"'])
     flood: int = Field(default=60, ge=0, le=100_000, examples=["60"])
     stale: Duration = Field(default=timedelta(minutes=5), examples=['"5m"'])

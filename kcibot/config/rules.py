@@ -1,6 +1,7 @@
 """What must fit together across the blocks. These rules look at the raw values, so that they speak up in any state."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -17,11 +18,20 @@ from kcibot.core.wording import listed
 
 ANY = object()
 Rule = Callable[[Document], Iterator[Problem]]
+_SLACK_PERSON, _SLACK_CHANNEL = re.compile("[UW][A-Z0-9]+"), re.compile("[CG][A-Z0-9]+")
+"""Ids of Slack; a name would be taken for an id that nobody has."""
 
 
 def conflicts(document: Document, folder: Path) -> list[Problem]:
     """Everything that does not fit together."""
-    rules: tuple[Rule, ...] = (_unknown_roles, _shared_identities, _unknown_networks, _rooms, _unknown_gates)
+    rules: tuple[Rule, ...] = (
+        _unknown_roles,
+        _shared_identities,
+        _unknown_networks,
+        _rooms,
+        _slack_ids,
+        _unknown_gates,
+    )
     found = [problem for rule in rules for problem in rule(document)]
     return found or list(_unreachable(document, folder))
 
@@ -70,6 +80,18 @@ def _rooms(document: Document) -> Iterator[Problem]:
             yield Problem(line, where, f"is a room of {network}, which is not configured", f"Add chat.{network}")
         if isinstance(room, str) and seen.setdefault(room, where) is not where:
             yield Problem(line, where, "is listed twice", "Keep one of the two")
+
+
+def _slack_ids(document: Document) -> Iterator[Problem]:
+    for where, identity in _below(document, "people", ANY, "identities", "slack"):
+        if isinstance(identity, str) and not _SLACK_PERSON.fullmatch(identity):
+            fix = "Write the id, such as U0123ABCD; !whoami tells everybody theirs"
+            yield Problem(document.line(where), where, "is no user id of Slack", fix)
+    for where, room in _below(document, "chat", "rooms", ANY):
+        network, _, channel = room.partition(":") if isinstance(room, str) else ("", "", "")
+        if network == "slack" and not _SLACK_CHANNEL.fullmatch(channel):
+            fix = 'Write the id, not the name, such as "slack:C0123ABCD"'
+            yield Problem(document.line(where), where, "is no channel id of Slack", fix)
 
 
 def _unreachable(document: Document, folder: Path) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ from datetime import datetime
 from kcibot.core.access import Person
 from kcibot.core.card import card, card_key
 from kcibot.core.gate import Ask, AskState, Choice, GatePolicy, Vote, may_vote, standing
-from kcibot.core.journal import ACTED, Change, SaveAsk, SaveRun, SaveVote
+from kcibot.core.journal import ACTED, Change, SaveAsk, SaveRun, SaveVote, Say
 from kcibot.core.procedure import Approval, Context, Gate, GateRequest, Preview, Procedure, Step
-from kcibot.core.prompt import prompt
+from kcibot.core.prompt import prompt, reminder_key, reminder_over
 from kcibot.core.run import SETTLED, Run, StepKind, StepRecord, StepState, again, broken, covered_by, settled
 from kcibot.core.trouble import trouble
 from kcibot.core.wording import listed, moment
@@ -177,7 +177,16 @@ def _shown(world: World, run: Run, ask: Ask, votes: tuple[Vote, ...]) -> list[Ch
     now = world.clock.now()
     notice = prompt(run, ask, world.policy(ask.gate_id), world.people, votes, now)
     prompts = world.everywhere(ask.message_key, notice, card_key(run), run.place)
-    return [*prompts, *world.everywhere(card_key(run), card(run, now), origin=run.place)]
+    over = () if ask.state is AskState.OPEN else no_longer_reminded(world, run, ask)
+    return [*prompts, *over, *world.everywhere(card_key(run), card(run, now), origin=run.place)]
+
+
+def no_longer_reminded(world: World, run: Run, ask: Ask) -> tuple[Say, ...]:
+    """The last reminder, which a network that is away has not shown yet, asks for nothing any more."""
+    if ask.reminded_at is None:
+        return ()
+    key, notice = reminder_key(ask, ask.reminded_at), reminder_over(run, ask)
+    return tuple(Say(key, place, notice, card_key(run), amends=True) for place in world.rooms)
 
 
 def step_of(ask: Ask) -> str:

@@ -66,7 +66,10 @@ class UsageError(UserError):
 
 @dataclass(frozen=True)
 class Command:
-    """A declared verb. `role` is what its caller must have. An urgent one is heard in the worst flood of commands."""
+    """A declared verb. `role` is what its caller must have. An urgent one is heard in the worst flood of commands.
+
+    One that `only_holds` lets nothing happen that would not have happened: it is done however late it is heard.
+    """
 
     name: str
     role: str
@@ -76,6 +79,7 @@ class Command:
     positional: tuple["Argument", ...]
     options: Mapping[str, "Argument"]
     urgent: bool = False
+    only_holds: bool = False
 
     @property
     def usage(self) -> str:
@@ -146,7 +150,7 @@ class Argument:
 
 
 def command(
-    name: str, *, role: str, example: str = "", urgent: bool = False
+    name: str, *, role: str, example: str = "", urgent: bool = False, only_holds: bool = False
 ) -> Callable[[Callable[..., Outcome]], Command]:
     """Declare a verb. Raises TypeError at import for a parameter that chat cannot fill."""
 
@@ -167,6 +171,7 @@ def command(
             tuple(a for a in arguments.values() if a.name not in optional),
             {f"--{a.name.replace('_', '-')}": a for a in arguments.values() if a.name in optional},
             urgent,
+            only_holds,
         )
 
     return declare

@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from kcibot.core.access import Person
 from kcibot.core.command import Command, MissingReason, Outcome, Word
+from kcibot.core.early import Early
 from kcibot.core.engine import Engine
-from kcibot.core.flood import Flood, Refusals
-from kcibot.core.gate import Ask
+from kcibot.core.flood import Flood, Refusals, counted_as
+from kcibot.core.gate import Ask, AskState
 from kcibot.core.journal import Change, Forget, Remember, Say, Settle
 from kcibot.core.message import EventKind, Incoming
 from kcibot.core.notice import Level, Notice
@@ -42,6 +43,7 @@ STRAIGHT = str.maketrans(
 SPECIAL = re.compile(r"['\"\\]")
 """What makes a shell's splitting differ from splitting at blanks, which takes a fraction of the time."""
 BLANKS = re.compile("[ \t\r\n]+")
+PREFIX = "!"
 ASKED = "asked"
 SHOWN = 200
 ANSWER_WITHIN = timedelta(minutes=5)
@@ -84,7 +86,7 @@ def nobody_to_tell(error: KcibotError) -> None:
 class Dispatcher:
     """Deals with one event at a time, in the order in which they were stored.
 
-    A command that was typed longer ago than `stale_after` is reported and not run, unless it is an urgent one.
+    A command that was typed longer ago than `stale_after` is reported and not run, unless it only holds things back.
     `posting` says whether people on that network may see a message whose place is not in the journal yet. With
     `answers_wait` also what only answers is in the journal when `handle` returns; without it, `broken` is told if the
     journal takes nothing any more.
@@ -94,18 +96,18 @@ class Dispatcher:
         self,
         world: World,
         engine: Engine,
-        prefix: str = "!",
         name: str = "kcibot",
         flood: int = 0,
         stale_after: timedelta = timedelta.max,
     ) -> None:
         self._world = world
         self._engine = engine
-        self._prefix = prefix
         self._name = name
         self._refusals = Refusals()
         self._flood = Flood(flood)
+        self._reactions = Flood(flood)
         self._stale_after = stale_after
+        self._early = Early(world.clock.steady)
         self._asked = set(world.journal.recall(ASKED))
         self.posting: Callable[[str], bool] = nobody_posts
         self.answers_wait = True
@@ -117,7 +119,7 @@ class Dispatcher:
         False if it is too early for the event, which is to be handled again: people may have answered a message whose
         place is not recorded yet, as after a kill right behind the posting. Their vote must not be lost to that.
         """
-        if self._too_early(event):
+        if self._early.waits(event, lambda: self._may_be_known_soon(event)):
             return False
         with self._world.lock:
             forgotten = self._no_longer_asked(event)
@@ -161,15 +163,24 @@ class Dispatcher:
         if not self._is_served(event):
             return False
         if event.kind is not EventKind.MESSAGE:
-            return event.target is not None and choice_of(event.text) is not None
+            return event.target is not None and choice_of(event.text) is not None and not self._too_many(event)
         person = self._world.people.resolve(event.place.network, event.identity)
         text = self._addressed(event.text)
         if text is None:
             return _asked_key(event, person) in self._asked
-        told = self._flood.told(_who(event, person), self._world.clock.steady())
+        told = self._flood.told(_counted_as(event, person), self._world.clock.steady())
         return not told or self._urgent(text)
 
-    def _too_early(self, event: Incoming) -> bool:
+    def _too_many(self, event: Incoming) -> bool:
+        """Whether they react beyond the limit. What somebody takes back is heard all the same, if it can be a vote."""
+        person = self._world.people.resolve(event.place.network, event.identity)
+        beyond = self._reactions.beyond(_counted_as(event, person), self._world.clock.steady())
+        if beyond == 1:
+            log.warning("%s reacts more than %s times in a minute", _who(event, person), self._reactions.limit)
+        may_have_voted = person.id and event.kind is EventKind.REACTION_REMOVED
+        return bool(beyond) and not may_have_voted
+
+    def _may_be_known_soon(self, event: Incoming) -> bool:
         """In this order: what was posted when nobody was posting any more has its place in the journal."""
         if event.target is None or not self.posting(event.place.network):
             return False
@@ -205,21 +216,23 @@ class Dispatcher:
         if text is None:
             waiting = self._question(event, person)
             return self._command(event, person, f"{waiting} {event.text.strip()}") if waiting else Outcome()
-        who = _who(event, person)
-        beyond = 0 if self._urgent(text) else self._flood.beyond(who, self._world.clock.steady())
+        them = _counted_as(event, person)
+        beyond = 0 if self._urgent(text) else self._flood.beyond(them, self._world.clock.steady())
         if not beyond:
             return self._command(event, person, text)
         if beyond > 1:
             return Outcome()
-        why = f"more than {self._flood.limit} commands in a minute: I ignore the others of {who}"
+        who = _who(event, person)
+        whose = who if event.identity else them
+        why = f"more than {self._flood.limit} commands in a minute: I ignore the others of {whose}"
         return Outcome(Notice(_sentence(why), Level.WARNING), (self._world.audit(who, "flood", event.text[:200]),))
 
     def _addressed(self, text: str) -> str | None:
         """The command in a line that is meant for the bot, else None."""
         text = text.strip().translate(STRAIGHT)
-        for start in (self._prefix, f"@{self._name} ", f"{self._name}: ", f"{self._name}, "):
+        for start in (PREFIX, f"@{self._name} ", f"{self._name}: ", f"{self._name}, "):
             if text.lower().startswith(start.lower()) and len(text) > len(start):
-                return text[len(start) :].strip().removeprefix(self._prefix)
+                return text[len(start) :].strip().removeprefix(PREFIX)
         return None
 
     def _command(self, event: Incoming, person: Person, text: str) -> Outcome:
@@ -228,7 +241,7 @@ class Dispatcher:
             return Outcome()
         command, rest = self._world.registry.find(words)
         self._authorise(command, person)
-        if self._stale(event) and not command.urgent:
+        if self._stale(event) and not (command.urgent or command.only_holds):
             return Outcome(self._too_old(event))
         try:
             arguments = command.bind(rest)
@@ -284,13 +297,15 @@ class Dispatcher:
         ask = self._ask(event)
         if ask is None or choice is None:
             return Outcome()
+        votes = [vote for vote in self._world.journal.votes(ask) if vote.person == person.id and not vote.withdrawn]
         if event.kind is EventKind.REACTION_REMOVED:
-            voted = {vote.person for vote in self._world.journal.votes(ask) if not vote.withdrawn}
-            if person.id not in voted:
+            if not votes:
                 return Outcome()  # it was no vote, and is not worth a line
             return self._engine.withdraw(ask, person, event.place.network)
         if not person.id:
             raise PermissionDenied(f"I do not know {event.nick}, so the reaction on “{ask.title}” counts for nothing")
+        if ask.state is not AskState.OPEN and choice in {vote.choice for vote in votes}:
+            return Outcome()  # it was counted: the network told of it twice, or there is another sign beside it
         return self._engine.vote(ask, person, event.place.network, choice, reacted=True)
 
     def _ask(self, event: Incoming) -> Ask | None:
@@ -361,6 +376,10 @@ def _is_question(change: Change) -> bool:
 
 def _asked_key(event: Incoming, person: Person) -> str:
     return f"{event.place} {person.id}"
+
+
+def _counted_as(event: Incoming, person: Person) -> str:
+    return counted_as(event.place.network, person.id, event.identity)
 
 
 def _who(event: Incoming, person: Person) -> str:

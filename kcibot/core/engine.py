@@ -15,7 +15,7 @@ from kcibot.core.journal import Change, Effect, EffectState, SaveAsk, SaveEffect
 from kcibot.core.message import Place
 from kcibot.core.notice import Level, Notice
 from kcibot.core.procedure import Gate, Procedure, Step
-from kcibot.core.prompt import reminder
+from kcibot.core.prompt import reminder, reminder_key
 from kcibot.core.run import (
     BROKEN,
     SETTLED,
@@ -210,16 +210,23 @@ class Engine:
             threading.Thread(target=self._drive, args=(run_id,), name=f"run-{run_id}", daemon=True).start()
 
     def resume(self) -> None:
-        """After a start: go on with every run that has not ended.
+        """After a start: go on with every run that has not ended."""
+        self.take_over()
+        self.go_on()
 
-        Whoever began what is in flight lived until just now, for all that is known: it may arrive late from now on.
+    def take_over(self) -> None:
+        """After a start, before anything is driven: how long what is in flight may still arrive.
+
+        Whoever began it lived until just now, for all that is known: it may arrive late from now on.
         """
         journal, now = self._world.journal, self._world.clock.cautious_now()
-        runs = journal.open_runs()
-        flying = [effect for run in runs for effect in journal.effects_in(EffectState.IN_FLIGHT, run.id)]
+        flying = [effect for run in journal.open_runs() for effect in journal.effects_in(EffectState.IN_FLIGHT, run.id)]
         if flying:
             journal.commit([SaveEffect(replace(e, at=now, until=now + (e.until - e.at))) for e in flying])
-        self.wake(tuple(run.id for run in runs))
+
+    def go_on(self) -> None:
+        """With every run that has not ended."""
+        self.wake(tuple(run.id for run in self._world.journal.open_runs()))
 
     def tick(self) -> None:
         """Go on with the runs that have something to do, and remind of gates that nobody answers."""
@@ -273,9 +280,9 @@ class Engine:
                     continue  # answered meanwhile
                 run = self._world.journal.run(ask.run_id)
                 notice = reminder(run, ask, policy, self._world.people, now)
-                key = f"{ask.message_key}:reminder:{now.isoformat()}"
-                told = self._world.everywhere(key, notice, card_key(run), run.place)
-                self._world.journal.commit([SaveAsk(replace(ask, reminded_at=now)), *told])
+                told = self._world.everywhere(reminder_key(ask, now), notice, card_key(run), run.place)
+                before = asking.no_longer_reminded(self._world, run, ask)
+                self._world.journal.commit([SaveAsk(replace(ask, reminded_at=now)), *before, *told])
 
     # ---- small things ------------------------------------------------------------------------------------------
 

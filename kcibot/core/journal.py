@@ -4,7 +4,7 @@ A state change, its audit entry and the messages that tell of it are one list of
 that does anything leave the process.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -280,8 +280,10 @@ class Outbox(Protocol):
         """Where the message of that key stands in that place; None while it does not."""
         ...
 
-    def undelivered(self, network: str, limit: int = 20) -> tuple[Undelivered, ...]:
+    def undelivered(self, network: str, limit: int = 20, without: Collection[str] = ()) -> tuple[Undelivered, ...]:
         """Urgent notices first, then new messages in the order in which they were said, then edits.
+
+        Those for the channels `without` are left out.
 
         New messages of one conversation are never given out of order, except that an urgent one may overtake.
         """

@@ -81,9 +81,9 @@ class Notice:
 
     `lines` are short sentences or rows; `mentions` are ids of persons to be addressed; `brief` is the essence in
     one line, for networks where lines are dear (the title if empty). `milestone` is what a change must touch to be
-    worth a new line where nothing said can be edited: an edit that leaves it as it was is silent there. `whisper` is
-    the one, as the network knows them, whom alone it concerns: shown to them alone where a network can do that. What
-    `picture` shows is said nowhere else.
+    worth a new line where nothing said can be edited, and then `brief` is what is said: an edit that leaves either as
+    it was is silent there, unless its level rises. `whisper` is the one, as the network knows them, whom alone it
+    concerns: shown to them alone where a network can do that. What `picture` shows is said nowhere else.
     """
 
     title: str

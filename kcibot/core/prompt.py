@@ -53,6 +53,15 @@ def reminder(run: Run, ask: Ask, policy: GatePolicy, people: People, now: dateti
     )
 
 
+def reminder_key(ask: Ask, at: datetime) -> str:
+    return f"{ask.message_key}:reminder:{at.isoformat()}"
+
+
+def reminder_over(run: Run, ask: Ask) -> Notice:
+    """What becomes of a reminder when there is a newer one, or an answer."""
+    return Notice(f"{run.title} waited for “{ask.title}”")
+
+
 def voters(run: Run, policy: GatePolicy, people: People) -> tuple[Person, ...]:
     """Who may answer."""
     starter_may = policy.starter is StarterVote.ALLOWED

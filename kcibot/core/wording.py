@@ -1,5 +1,6 @@
 """How times, spans and states are said. Absolute times are UTC; spans are rounded to what a person needs."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from kcibot.core.run import StepState
@@ -43,3 +44,8 @@ def moment(at: datetime, now: datetime) -> str:
 def listed(names: tuple[str, ...] | list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else list(names))
+
+
+def is_or_are(names: Collection[str]) -> str:
+    """The verb behind `listed`."""
+    return "is" if len(names) == 1 else "are"

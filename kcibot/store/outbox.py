@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections import defaultdict
+from collections.abc import Collection
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Due(NamedTuple):
 
 
 DUE = f"""
-    SELECT {", ".join(Due._fields)} FROM {outbox.name} WHERE network = ? AND delivered_version < version
+    SELECT {", ".join(Due._fields)} FROM {outbox.name} WHERE network = ? AND delivered_version < version {{}}
     ORDER BY urgent DESC, message_id IS NOT NULL, id LIMIT ?
 """  # noqa: S608 (no value is in it)
 
@@ -95,12 +96,13 @@ class SqlOutbox:
             if self._begun.get(network) == name:
                 del self._begun[network]
 
-    def undelivered(self, network: str, limit: int = 20) -> tuple[Undelivered, ...]:
+    def undelivered(self, network: str, limit: int = 20, without: Collection[str] = ()) -> tuple[Undelivered, ...]:
         self._bell(network).clear()  # before the look: what is said after it rings again
         with self._lock:
             delivered = dict(self._delivered)  # before it, too: what leaves this list later is in the database by then
         with self._journal.glance() as cursor:
-            rows = map(Due._make, cursor.execute(DUE, (network, limit + len(delivered))).fetchall())
+            found = cursor.execute(_due(without), (network, *without, limit + len(delivered))).fetchall()
+            rows = map(Due._make, found)
         messages = [self._message(row, delivered.get(row.id)) for row in rows]
         return tuple(sorted((one for one in messages if one is not None), key=_rank)[:limit])
 
@@ -169,3 +171,8 @@ class SqlOutbox:
 def _rank(message: Undelivered) -> tuple[bool, bool, int]:
     """The order of `_due`, by what is known now."""
     return (message.notice.level not in URGENT, message.ref is not None, message.row)
+
+
+def _due(without: Collection[str]) -> str:
+    places = ", ".join("?" * len(without))
+    return DUE.format(f"AND channel NOT IN ({places})" if without else "")

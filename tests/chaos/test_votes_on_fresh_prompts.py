@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from kcibot.chat.console import ConsoleChat
-from kcibot.chat.room import CHANNEL, Room
+from kcibot.chat.room import Room
 from kcibot.core.gate import GatePolicy
-from kcibot.core.message import EventKind, Incoming, MessageRef, Place
+from kcibot.core.message import EventKind, Incoming, MessageRef
 from kcibot.core.procedure import Context, Done, Gate, Preview, Procedure, Step
 from kcibot.core.registry import Registry
 from kcibot.core.run import RunState
 from kcibot.core.sender import Sender
-from tests.fakes.bench import Bench, HandClock, make_bench
-
-ROOM = Place("console", CHANNEL)
+from tests.fakes.bench import ROOM, Bench, HandClock, make_bench
 
 
 def toy(folder: Path) -> Bench:
@@ -62,5 +60,5 @@ def test_a_reaction_on_somebody_elses_message_is_settled_when_nothing_is_being_p
     bench.dispatcher.posting = lambda _network: sender.posting
     while sender.send_some():
         continue
-    assert bench.dispatcher.handle(vote_on(bench, MessageRef("console", CHANNEL, "4711")))
+    assert bench.dispatcher.handle(vote_on(bench, MessageRef("console", ROOM.channel, "4711")))
     assert bench.journal.unsettled() == ()

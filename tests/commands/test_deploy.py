@@ -12,7 +12,7 @@ from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
-from kcibot.services import ansible
+from kcibot.services.ansible import adapter as ansible
 from kcibot_commands import runs
 from kcibot_commands.deploy import steps as deploy
 from kcibot_commands.deploy.steps import Deployable, DeployArgs, Deployed, deploy_backend, deploy_frontend

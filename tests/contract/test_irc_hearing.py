@@ -6,15 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kcibot.core.message import EventKind, MessageRef, Place
+from kcibot.core.message import EventKind, MessageRef
 from kcibot.core.notice import Button, Level, Notice
 from kcibot.errors import OutcomeUnknown
 from tests.fakes.irc_bench import ROOM, joined, person
-from tests.fakes.irc_server import MODERN, Client, irc_server, until
+from tests.fakes.irc_server import Client, irc_server
 
 UP = "\N{THUMBS UP SIGN}"
-OLD = "account-notify extended-join"
-DUMB = "multi-prefix"
 
 
 # ---- lines -------------------------------------------------------------------------------------------------------
@@ -46,6 +44,18 @@ def test_a_server_whose_clock_is_wrong_does_not_make_commands_old() -> None:
     with irc_server(special={"PING": late}) as server, joined(server) as (_, ear, client):
         client.send(f"{person('alice', time=f'{wrong:%Y-%m-%dT%H:%M:%S}.000Z')} PRIVMSG #rel :!ping")
         assert abs(ear.heard().at - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_a_clock_that_is_a_little_wrong_is_believed() -> None:
+    told = (datetime.now(UTC) - timedelta(seconds=10)).replace(microsecond=0)
+
+    def late(client: Client, line: str) -> bool:
+        client.send(f"@time={told:%Y-%m-%dT%H:%M:%S}.000Z :irc.test PONG irc.test :{line.split()[1]}")
+        return True
+
+    with irc_server(special={"PING": late}) as server, joined(server) as (_, ear, client):
+        client.send(f"{person('alice', time=f'{told:%Y-%m-%dT%H:%M:%S}.000Z')} PRIVMSG #rel :!ping")
+        assert ear.heard().at == told
 
 
 @pytest.mark.parametrize(
@@ -201,6 +211,23 @@ def test_a_reaction_during_a_message_that_fails_is_not_lost() -> None:
         assert {ear.heard(1).target, ear.heard(2).target} == {first, replace(first, message_id="another")}
 
 
+def test_a_reaction_on_a_line_of_a_message_that_is_in_doubt_waits_until_all_of_it_is_said() -> None:
+    def swallow_the_second(client: Client, line: str) -> bool:
+        return "two" in line
+
+    with irc_server() as server, joined(server) as (chat, ear, client):
+        server.special["PRIVMSG"] = swallow_the_second
+        notice = Notice("one", lines=("two", "two of three"))
+        with pytest.raises(OutcomeUnknown):
+            chat.post(ROOM, notice, "k")
+        react(client, "id1")
+        client.send(f"{person('alice')} PRIVMSG #rel :end")
+        assert ear.heard().text == "end"
+        server.special.clear()
+        ref = chat.post(ROOM, notice, "k")
+        assert (ear.heard(2).target, ref.message_id) == (ref, "id4")
+
+
 def test_a_reaction_of_somebody_who_is_not_logged_in_has_no_identity() -> None:
     with irc_server() as server, joined(server) as (_, ear, client):
         client.send(f"{person('alice', 'alice')} PRIVMSG #rel :hello")
@@ -212,121 +239,6 @@ def test_reactions_in_other_channels_and_other_tags_are_no_events() -> None:
     with irc_server() as server, joined(server) as (_, ear, client):
         react(client, "id1", channel="#other")
         client.send("@+typing=active :alice!u@h TAGMSG #rel", "@+draft/react=x :alice!u@h TAGMSG #rel")
+        client.send(f"@+draft/react=x;+draft/reply=id1;account=relbot :{client.mask} TAGMSG #rel")
         react(client, "id2")
         assert ear.heard().target == MessageRef("irc", "#rel", "id2")
-
-
-# ---- who ---------------------------------------------------------------------------------------------------------
-
-
-def test_where_lines_are_tagged_one_without_a_tag_is_nobodys_whatever_was_known() -> None:
-    with irc_server() as server, joined(server) as (_, ear, client):
-        client.send(":alice!u@h JOIN #rel alice :Alice", ":alice!u@h PRIVMSG #rel :!stop")
-        assert ear.heard().identity == ""
-
-
-def test_without_tags_the_account_comes_from_the_join_and_from_changes() -> None:
-    with irc_server(caps=OLD) as server, joined(server) as (_, ear, client):
-        client.send(":alice!u@h JOIN #rel alice :Alice", ":alice!u@h PRIVMSG #rel :1")
-        client.send(":alice!u@h ACCOUNT *", ":alice!u@h PRIVMSG #rel :2")
-        client.send(":alice!u@h ACCOUNT alice", ":alice!u@h NICK boss", ":boss!u@h PRIVMSG #rel :3")
-        assert [ear.heard(number).identity for number in (1, 2, 3)] == ["alice", "", "alice"]
-        assert client.seen("WHOIS") == []
-
-
-def test_who_was_there_before_us_is_known_by_whox() -> None:
-    everybody = {"alice": "Alice", "bob": ""}
-    with irc_server(caps=OLD, members="@alice +bob", whois=everybody) as server, joined(server) as (_, ear, client):
-        client.saw("^WHO #rel %na")
-        client.send(":alice!u@h PRIVMSG #rel :1", ":bob!u@h PRIVMSG #rel :2")
-        assert [ear.heard(number).identity for number in (1, 2)] == ["Alice", ""]
-
-
-def test_where_nobody_tells_the_server_is_asked_and_the_line_waits_for_the_answer() -> None:
-    with (
-        irc_server(caps=DUMB, features="NICKLEN=9", members="alice bob", whois={"alice": "Alice"}) as server,
-        joined(server) as (_, ear, client),
-    ):
-        client.send(":alice!u@h PRIVMSG #rel :1", ":alice!u@h PRIVMSG #rel :2", ":bob!u@h PRIVMSG #rel :3")
-        by_text = {ear.heard(number).text: ear.heard(number).identity for number in (1, 2, 3)}
-        assert by_text == {"1": "Alice", "2": "Alice", "3": ""}
-        client.send(":alice!u@h PRIVMSG #rel :4")
-        assert ear.heard(4).identity == "Alice"
-        assert len(client.seen("^WHOIS alice")) == 1
-
-
-def test_a_server_that_does_not_answer_who_it_is_makes_them_nobody() -> None:
-    with (
-        irc_server(caps=DUMB, members="alice", special={"WHOIS": lambda _client, _line: True}) as server,
-        joined(server) as (_, ear, client),
-    ):
-        client.send(":alice!u@h PRIVMSG #rel :!ping")
-        assert (ear.heard().text, ear.heard().identity) == ("!ping", "")
-
-
-@pytest.mark.parametrize(
-    "leaving",
-    [":alice!u@h QUIT :irc.a irc.b", ":alice!u@h PART #rel", ":op!u@h KICK #rel alice :bye", ":alice!u@h NICK gone"],
-)
-def test_a_nick_that_changed_hands_has_no_account(leaving: str) -> None:
-    """A netsplit is a QUIT too."""
-    with irc_server(caps=OLD) as server, joined(server) as (_, ear, client):
-        client.send(":alice!u@h JOIN #rel alice :Alice", leaving)
-        client.send(":alice!evil@h JOIN #rel * :Alice", ":alice!evil@h PRIVMSG #rel :!stop")
-        assert ear.heard().identity == ""
-
-
-def test_who_joins_again_without_having_left_has_to_be_told_anew() -> None:
-    """As where a channel does not show who leaves."""
-    with (
-        irc_server(caps=DUMB, features="NICKLEN=9", members="alice", whois={"alice": "Alice"}) as server,
-        joined(server) as (_, ear, client),
-    ):
-        client.send(":alice!u@h PRIVMSG #rel :1")
-        assert ear.heard().identity == "Alice"
-        server.whois.clear()
-        client.send(":alice!evil@h JOIN #rel", ":alice!evil@h PRIVMSG #rel :2")
-        assert ear.heard(2).identity == ""
-
-
-def test_an_answer_about_somebody_who_has_left_the_nick_is_not_believed() -> None:
-    def slowly(client: Client, line: str) -> bool:
-        client.send(":alice!u@h NICK other", ":evil!u@h NICK alice")
-        server.whois["alice"] = "Alice"
-        return False
-
-    with (
-        irc_server(caps=DUMB, features="NICKLEN=9", members="alice evil", special={"WHOIS": slowly}) as server,
-        joined(server) as (_, ear, client),
-    ):
-        client.send(":alice!u@h PRIVMSG #rel :!stop")
-        assert ear.heard().identity == ""
-
-
-def test_a_line_from_outside_the_channel_is_nobodys_where_lines_are_not_tagged() -> None:
-    with irc_server(caps=DUMB, whois={"ghost": "Alice"}) as server, joined(server) as (_, ear, client):
-        client.send(":ghost!u@h PRIVMSG #rel :!stop")
-        assert ear.heard().identity == ""
-
-
-def test_when_the_tags_are_withdrawn_lines_are_not_believed_to_be_anonymous_for_good() -> None:
-    with irc_server(members="alice", whois={"alice": "Alice"}) as server, joined(server) as (_, ear, client):
-        client.send(":irc.test CAP relbot DEL :account-tag", ":alice!u@h PRIVMSG #rel :!ping")
-        assert ear.heard().identity == "Alice"
-
-
-def test_what_is_offered_later_is_taken_and_what_nobody_wants_is_not() -> None:
-    later = MODERN.replace("account-tag ", "")
-    with irc_server(caps=later) as server, joined(server) as (_, ear, client):
-        server.caps = MODERN
-        client.send(":irc.test CAP relbot NEW :account-tag inspircd.org/poison")
-        client.saw("^CAP REQ :account-tag$")
-        until(lambda: "account-tag" in client.caps)
-        client.send(f"{person('alice', 'alice')} PRIVMSG #rel :!ping")
-        assert ear.heard().identity == "alice"
-
-
-def test_two_channels_are_two_places() -> None:
-    with irc_server() as server, joined(server, channels=("#rel", "#Dev")) as (_, ear, client):
-        client.send(f"{person('alice')} PRIVMSG #dev :hello")
-        assert ear.heard().place == Place("irc", "#Dev")

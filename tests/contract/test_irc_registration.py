@@ -9,7 +9,7 @@ import pytest
 from kcibot.chat.irc.register import WANTED
 from kcibot.chat.irc.settings import Mechanism
 from kcibot.errors import ConfigError
-from tests.fakes.irc_bench import HASTY, PLAIN, Ear, irc_chat, joined
+from tests.fakes.irc_bench import HASTY, PLAIN, Ear, irc_chat, joined, person
 from tests.fakes.irc_server import MODERN, Client, IrcServer, irc_server, until
 
 
@@ -165,6 +165,22 @@ def test_what_proves_who_we_are_is_never_logged(caplog: pytest.LogCaptureFixture
     assert "s3cret" not in caplog.text
     assert base64.b64encode(b"\0relbot\0s3cret").decode() not in caplog.text
     assert "AUTHENTICATE ..." in caplog.text
+
+
+def test_who_is_logged_out_later_does_not_stay_as_nobody() -> None:
+    with irc_server() as server, joined(server, **PLAIN) as (chat, ear, client):
+        client.numeric("901", client.mask, text="You are now logged out")
+        until(lambda: ear.connections == 2)
+        assert "logged us out" in chat.last_error
+        assert server.client(2).seen("^AUTHENTICATE PLAIN")
+
+
+def test_who_never_logged_in_cannot_be_logged_out() -> None:
+    with irc_server() as server, joined(server) as (_, ear, client):
+        client.numeric("901", client.mask, text="You are now logged out")
+        client.send(f"{person('alice')} PRIVMSG #rel :still there?")
+        ear.heard()
+        assert not client.closed.is_set()
 
 
 # ---- nicks -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,20 +12,9 @@ from hypothesis import strategies as st
 from kcibot.core.message import MessageRef, Place
 from kcibot.core.notice import Level, Notice
 from kcibot.errors import OutcomeUnknown, PermanentError, TransientError
-from tests.fakes.irc_bench import HASTY, ROOM, joined, person
+from tests.fakes import irc_server as irc_server_module
+from tests.fakes.irc_bench import HASTY, ROOM, joined, person, plain, said
 from tests.fakes.irc_server import Client, irc_server, until
-
-
-def said(client: Client, target: str = "#rel", command: str = "PRIVMSG") -> list[str]:
-    """Texts that came from the bot."""
-    lines = [line.split(" ", 1)[1] if line.startswith("@") else line for line in list(client.got)]
-    begin = f"{command} {target} :"
-    return [line.removeprefix(begin) for line in lines if line.startswith(begin)]
-
-
-def plain(texts: list[str]) -> list[str]:
-    return [text.replace("\x02", "").replace("\x0f", "") for text in texts]
-
 
 # ---- posting -----------------------------------------------------------------------------------------------------
 
@@ -87,6 +77,82 @@ def test_what_nobody_echoes_may_or_may_not_be_said_and_is_repeated_with_a_mark()
         assert plain(said(client)) == ["hello", "(again) hello"]
 
 
+def test_words_that_the_server_swallows_are_given_up_and_so_is_what_is_said_instead() -> None:
+    def swallow(_client: Client, line: str) -> bool:
+        return "viagra" in line
+
+    with irc_server() as server, joined(server, replace(HASTY, echo=0.05)) as (chat, _, client):
+        server.special["PRIVMSG"] = swallow
+
+        def post(text: str) -> MessageRef:
+            return chat.post(ROOM, Notice(text), "k")
+
+        for text in ("viagra", "no viagra"):
+            for _ in range(2):
+                with pytest.raises(OutcomeUnknown):
+                    post(text)
+            if text == "viagra":
+                with pytest.raises(PermanentError, match="swallowed it 3 times"):
+                    post(text)
+        assert post("no viagra").message_id.startswith("sent-")
+        chat.post(ROOM, Notice("hello"), "k2")
+        assert plain(said(client))[-1] == "hello"
+
+
+def test_words_that_the_server_did_not_come_to_are_never_given_up() -> None:
+    with irc_server() as server, joined(server, replace(HASTY, echo=0.05)) as (chat, _, _):
+        server.special.update(PRIVMSG=lambda _client, _line: True, PING=lambda _client, _line: True)
+        for _ in range(8):
+            with pytest.raises(OutcomeUnknown):
+                chat.post(ROOM, Notice("hello"), "k")
+
+
+def test_where_no_codes_are_allowed_nothing_is_bold_from_the_first_refusal_on() -> None:
+    def no_codes(client: Client, line: str) -> bool:
+        if "\x02" in line:
+            client.numeric("404", "#rel", text="You cannot send messages containing formatting (+c)")
+        return "\x02" in line
+
+    with irc_server() as server, joined(server) as (chat, _, client):
+        server.special["PRIVMSG"] = no_codes
+        with pytest.raises(TransientError):
+            chat.post(ROOM, Notice("Go?", Level.WARNING), "k")
+        chat.post(ROOM, Notice("Go?", Level.WARNING), "k")
+        chat.post(ROOM, Notice("Gone", Level.WARNING), "k2")
+        assert said(client)[1:] == ["(!) Go?", "(!) Gone"]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_what_is_left_out_of_a_message_is_said_behind_it_and_nothing_else_is_repeated(refused: bool) -> None:
+    times = 0
+
+    def picky(client: Client, line: str) -> bool:
+        nonlocal times
+        bad = "\x02" in line or ("two" in line and times == 0)
+        times += "two" in line
+        if bad and refused:
+            client.numeric("404", "#rel", text="Cannot send to channel")
+        return bad
+
+    with irc_server() as server, joined(server) as (chat, _, client):
+        server.special["PRIVMSG"] = picky
+        ref = chat.post(ROOM, Notice("one", Level.WARNING, lines=("two", "three", "four")), "k")
+        client.saw(":two$", times=2)
+        assert plain(said(client)) == ["(!) one", "two", "three", "four", "(!) one", "two"]
+        assert ref.message_id == "id2"
+
+
+def test_without_labels_it_is_told_by_its_text_which_line_was_left_out() -> None:
+    def swallow_once(client: Client, line: str) -> bool:
+        return line.endswith(":two") and len(client.seen(":two$")) == 1
+
+    with irc_server(caps="echo-message message-tags") as server, joined(server) as (chat, _, client):
+        server.special["PRIVMSG"] = swallow_once
+        chat.post(ROOM, Notice("one", lines=("two", "three")), "k")
+        client.saw(":two$", times=2)
+        assert plain(said(client)) == ["one", "two", "three", "two"]
+
+
 def test_of_a_long_message_only_the_line_in_flight_is_repeated() -> None:
     def swallow_after_two(client: Client, _line: str) -> bool:
         return len(said(client)) > 2
@@ -101,6 +167,20 @@ def test_of_a_long_message_only_the_line_in_flight_is_repeated() -> None:
         chat.post(ROOM, notice, "k")
         again = plain(said(client))[len(before) :]
         assert again == [f"(again) {before[2]}", *before[3:]]
+
+
+def test_what_is_repeated_fits_in_a_line_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(irc_server_module, "HOST", f"{'u' * 10}@{'h' * 100}")
+    text = "x" * 400
+    with irc_server() as server, joined(server) as (chat, _, client):
+        server.special["PRIVMSG"] = lambda _client, _line: True
+        with pytest.raises(OutcomeUnknown):
+            chat.post(ROOM, Notice(text), "k")
+        server.special.clear()
+        chat.post(ROOM, Notice(text), "k")
+        again = plain(said(client))[-len(plain(said(client))) // 2 :]
+        assert again[0].startswith("(again) x")
+        assert all(len(f":{client.mask} PRIVMSG #rel :{line}\r\n".encode()) <= 512 for line in said(client))
 
 
 def test_an_echo_that_comes_late_is_found() -> None:
@@ -207,6 +287,17 @@ def test_the_rest_of_a_long_answer_is_said_a_page_at_a_time_on_demand() -> None:
         assert [event.text for event in ear.events] == []
 
 
+def test_more_can_be_asked_for_by_name() -> None:
+    lines = tuple(f"row {number}" for number in range(9))
+    with irc_server() as server, joined(server, longest=3) as (chat, ear, client):
+        chat.post(ROOM, Notice("table", lines=lines), "k")
+        assert said(client)[-1].endswith(" more lines: !more")
+        client.send(*(f"{person('alice')} PRIVMSG #rel :{text}" for text in ("Relbot: more", "!more", "!ping")))
+        assert ear.heard().text == "!ping"
+        client.saw("row 6")
+        assert said(client)[-1] == "… 2 more lines: !more"
+
+
 # ---- whom it concerns --------------------------------------------------------------------------------------------
 
 
@@ -229,9 +320,11 @@ def test_what_asked_for_more_while_the_bot_was_away_is_not_answered() -> None:
 
 
 def test_coming_does_not_use_up_what_may_be_said_at_once() -> None:
-    with irc_server() as server, joined(server, rate=0.1, burst=5) as (chat, _, client):
+    with irc_server() as server, joined(server, rate=0.5, burst=5) as (chat, _, client):
+        begun = time.monotonic()
         chat.post(ROOM, Notice("Go?"), "k")
         assert len(said(client)) == 1
+        assert time.monotonic() - begun < 2
 
 
 def test_the_rest_of_a_whisper_is_not_shown_to_all() -> None:
@@ -263,57 +356,3 @@ def test_persons_are_addressed_by_their_nick_of_now_and_many_only_when_it_is_urg
         assert "bob" not in " ".join(said(client)[before:])
         chat.post(ROOM, Notice("Go?", Level.PROMPT, mentions=many), "c")
         assert "bob" in " ".join(said(client)[before:])
-
-
-# ---- changes -----------------------------------------------------------------------------------------------------
-
-
-def test_a_change_is_a_new_line_when_the_milestone_moved_and_silent_when_it_did_not() -> None:
-    ask = Notice("Go?", Level.PROMPT, brief="Go: !approve abc", milestone="open")
-    with irc_server() as server, joined(server) as (chat, _, client):
-        ref = chat.post(ROOM, ask, "k")
-        begin = len(said(client))
-        chat.edit(ref, replace(ask, lines=("a clock moved",)))
-        assert len(said(client)) == begin
-        chat.edit(ref, replace(ask, brief="Go (alice approves): !approve abc", milestone="open alice"))
-        assert "alice approves" in said(client)[-1]
-        chat.edit(ref, Notice("Go", brief="Go approved", milestone="approved"))
-        assert "Go approved" in said(client)[-1]
-        assert len(said(client)) == begin + 2
-
-
-def test_a_reaction_on_the_newest_line_of_a_prompt_is_one_on_the_prompt() -> None:
-    ask = Notice("Go?", Level.PROMPT, brief="Go?", milestone="open")
-    with irc_server() as server, joined(server) as (chat, ear, client):
-        ref = chat.post(ROOM, ask, "k")
-        chat.edit(ref, replace(ask, milestone="open alice"))
-        newest = server._number
-        client.send(f"@+draft/react=x;+draft/reply=id{newest};msgid=r1;account=al :al!u@h TAGMSG #rel")
-        assert ear.heard().target == ref
-
-
-def test_a_card_speaks_at_most_once_in_a_while_and_then_says_the_newest() -> None:
-    card = Notice("release", brief="release: tags", milestone="tags")
-    with irc_server() as server, joined(server) as (chat, _, client):
-        ref = chat.post(ROOM, card, "k")
-        begin = len(said(client))
-        for step in ("announce", "go", "drain"):
-            chat.edit(ref, replace(card, brief=f"release: {step}", milestone=step))
-        assert len(said(client)) == begin
-        until(lambda: len(said(client)) > begin)
-        assert "release: drain" in said(client)[-1]
-        chat.edit(ref, replace(card, level=Level.SUCCESS, brief="release: done", milestone="done"))
-        assert "release: done" in said(client)[-1]
-        assert len(said(client)) == begin + 2
-
-
-def test_a_change_of_a_message_of_before_the_restart_is_said() -> None:
-    with irc_server() as server, joined(server) as (chat, _, client):
-        chat.edit(MessageRef("irc", "#rel", "older"), Notice("card", brief="card: done", milestone="done"))
-        chat.edit(MessageRef("irc", "#rel", "older"), Notice("card", brief="card: done", milestone="done"))
-        assert len(said(client)) == 1
-
-
-def test_reactions_are_not_kept_by_irc() -> None:
-    with irc_server() as server, joined(server) as (chat, _, _):
-        assert chat.reactions(MessageRef("irc", "#rel", "id1")) is None

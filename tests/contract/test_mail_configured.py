@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.app import _mailer, _report_inbox
 from kcibot.config import Mail as MailBlock
 from kcibot.config import ReportInbox
 from kcibot.config.secrets import FOLDER
@@ -13,6 +12,7 @@ from kcibot.core.ports import Mail, Revision, Sent
 from kcibot.core.redact import Redactor
 from kcibot.sandbox.mailbox import MailboxSecurity, MailboxStandIn
 from kcibot.sandbox.report_inbox import ReportInboxStandIn
+from kcibot.wiring import _mailer, _report_inbox
 from tests.fakes.imap import COPIES, PASSWORD, USER, ImapServer, imap_server
 from tests.fakes.imap import FOLDER as SENT
 

@@ -19,7 +19,7 @@ import requests
 from pydantic import BaseModel
 
 from kcibot.sandbox.results_api import ResultsApiStandIn
-from kcibot.services import kernelci_api_documents as documents
+from kcibot.services.kernelci_api import documents
 
 SCHEMAS = Path(__file__).parents[3] / "shared" / "data" / "kernelci" / "api-schema"
 TOKEN = "api-token"

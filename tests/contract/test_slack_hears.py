@@ -6,6 +6,7 @@ import pytest
 
 from kcibot.core.message import EventKind
 from kcibot.core.notice import Notice
+from kcibot.sandbox.http import FaultKind
 from kcibot.sandbox.slack import Kind, SlackStandIn
 from tests.fakes.slack_bot import HERE, Desk, bot, prompt
 from tests.fakes.slack_people import (
@@ -103,6 +104,21 @@ def test_a_line_whose_link_gets_a_preview_is_one_command() -> None:
         assert last_heard(slack, desk) == ["!hold https://example.org/"]
 
 
+def test_a_file_without_words_says_nothing_and_its_comment_is_a_line_like_every_other() -> None:
+    with bot() as (slack, _, desk):
+        slack.attach(OPERATOR, RELEASES, "!release prepare")
+        slack.attach(OPERATOR, RELEASES, "console.log", "!hold look at this")
+        slack.attach(OPERATOR, RELEASES, "console.log", "> !stop")
+        assert last_heard(slack, desk) == ["!hold look at this"]
+
+
+def test_a_command_behind_a_mention_in_an_edit_of_it_is_none() -> None:
+    with bot() as (slack, _, desk):
+        ts = slack.say(OPERATOR, RELEASES, "@kcibot status")
+        slack.edit(OPERATOR, RELEASES, ts, f"<@{slack.app.user}> release abort")
+        assert last_heard(slack, desk) == ["@kcibot status"]
+
+
 def test_deleting_a_line_is_no_command() -> None:
     with bot() as (slack, _, desk):
         slack.delete(OPERATOR, RELEASES, slack.say(OPERATOR, RELEASES, "!ping"))
@@ -169,6 +185,15 @@ def test_when_slack_cannot_be_asked_ours_are_known_by_their_id_and_strangers_are
         slack.say(STRANGER, RELEASES, "!status")
         eventually(lambda: len(desk.events) == 2)
         assert [(event.identity, event.nick) for event in desk.events] == [(OPERATOR, OPERATOR), ("", STRANGER)]
+        assert not slack.late
+
+
+def test_slow_answers_about_people_delay_no_acknowledgement_beyond_three_seconds() -> None:
+    with bot() as (slack, _, desk):
+        slack.spoil("users.info", FaultKind.HANG, 2)
+        slack.say(OPERATOR, RELEASES, "!ping")
+        assert eventually(lambda: desk.texts) == ["!ping"]
+        assert desk.events[0].identity == OPERATOR
         assert not slack.late
 
 

@@ -87,11 +87,13 @@ def test_every_page_of_a_long_absence_is_read() -> None:
         assert desk.texts == lines
 
 
-def test_after_a_restart_all_since_the_newest_stored_event_is_found() -> None:
+def test_after_a_restart_all_since_shortly_before_the_newest_stored_event_is_found() -> None:
     with team(None, OUR_APP) as slack:
         desk = Desk()
         with running(slack, desk):
+            slack.skew(-1200.0)
             slack.say(OPERATOR, RELEASES, "said and not stored by anybody before")
+            slack.skew(0.0)
             slack.say(OPERATOR, RELEASES, "!heard")
             eventually(lambda: "!heard" in desk.texts)
         del desk.events[0]
@@ -103,13 +105,15 @@ def test_after_a_restart_all_since_the_newest_stored_event_is_found() -> None:
 def test_after_a_restart_votes_found_by_comparing_tell_no_time_but_their_prompts() -> None:
     with team(None, OUR_APP) as slack:
         desk = Desk()
+        slack.skew(-1200.0)
         ts = slack.say(OPERATOR, RELEASES, "an old line")
+        slack.skew(0.0)
         prompt_ts = slack.say(OPERATOR, RELEASES, "as if it were a prompt")
         seen = f"seen:{prompt_ts}:{MANAGER}:approve:"
         desk.accept(Incoming(seen, EventKind.REACTION_ADDED, HERE, MANAGER, "", "+1", datetime.now(UTC)))
         slack.say(OPERATOR, RELEASES, "!missed")
         with running(slack, desk):
-            assert desk.texts == ["+1", "!missed"]
+            assert desk.texts == ["+1", "as if it were a prompt", "!missed"]
             assert f"{RELEASES}:{ts}" not in {event.event_id for event in desk.events}
 
 
@@ -121,6 +125,26 @@ def test_what_was_said_before_the_bot_looks_back_is_left_alone() -> None:
         slack.say(OPERATOR, RELEASES, "!new")
         with running(slack, None, chat_on(slack, missed=timedelta(hours=1))) as (_, desk):
             assert desk.texts == ["!new"]
+
+
+def test_a_thread_that_began_days_ago_is_looked_into() -> None:
+    with team(None, OUR_APP) as slack:
+        slack.skew(-3 * 86_400.0)
+        card = slack.say(OPERATOR, RELEASES, "as if it were the card of a release")
+        slack.skew(0.0)
+        slack.say(OPERATOR, RELEASES, "!approve abc123", card)
+        with running(slack) as (_, desk):
+            assert desk.texts == ["!approve abc123"]
+
+
+def test_what_was_missed_is_found_though_something_newer_was_stored_before_a_kill() -> None:
+    with team(None, OUR_APP) as slack:
+        desk = Desk()
+        ts = slack.say(OPERATOR, RELEASES, "!missed")
+        newer = f"{RELEASES}:{float(ts) + 30:.6f}"
+        desk.accept(Incoming(newer, EventKind.MESSAGE, HERE, MANAGER, "", "!newer", datetime.now(UTC)))
+        with running(slack, desk):
+            assert desk.texts == ["!newer", "!missed"]
 
 
 def test_new_lines_wait_for_those_that_were_missed() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.gate import Vote
+from kcibot.core.notice import Chart, Level, Notice, Picture, Series
 from kcibot.core.run import RunState
 from kcibot.sandbox.http import FaultKind
 from kcibot.sandbox.slack import Message, Pace, SlackStandIn
 from tests.fakes.irc_bot import CONFIG, NOWHERE, Life, running_bot
 from tests.fakes.slack_bot import OUR_APP
-from tests.fakes.slack_people import GUEST, MANAGER, OBSERVER, OPERATOR, RELEASES, STRANGER, eventually, team
+from tests.fakes.slack_people import ELSEWHERE, GUEST, MANAGER, OBSERVER, OPERATOR, RELEASES, STRANGER, eventually, team
 
 SECOND = "U0MAN2"
 PACE = Pace(acknowledge=3.0, retries=(0.0, 0.5, 0.5), ping=1.0)
@@ -117,6 +118,67 @@ def test_through_troubles_no_event_is_lost_and_no_message_said_twice(trouble: st
         keys = [str(one.metadata["event_payload"]["key"]) for one in slack.posted(RELEASES) if one.metadata]
         assert max(Counter(keys).values()) == 1
         assert (life.target.value, life.target.effects) == ("newer", 2)
+
+
+def test_what_changed_while_the_token_was_revoked_is_shown_when_it_is_good_again(tmp_path: Path) -> None:
+    with room() as slack, running_bot(tmp_path, configured(slack, tmp_path)) as life:
+        slack.say(OPERATOR, RELEASES, "!toy start")
+        go = asked(slack, "Push it")
+        slack.shut_out("token_revoked")
+        slack.react(MANAGER, RELEASES, go.ts, "+1")
+        eventually(lambda: votes(life))
+        eventually(lambda: [one for one in slack.calls("chat.update") if one.error])
+        slack.let_in()
+        eventually(lambda: "manager-1 approves" in str(slack.message(RELEASES, go.ts).blocks), "the vote on the prompt")
+
+
+def test_a_channel_that_was_archived_does_not_hold_up_the_release_in_the_other(tmp_path: Path) -> None:
+    with room() as slack:
+        slack.join(slack.app.user, ELSEWHERE)
+        text = configured(slack, tmp_path).replace(f'"slack:{RELEASES}"', f'"slack:{RELEASES}", "slack:{ELSEWHERE}"')
+        with running_bot(tmp_path, text) as life:
+            slack.say(OPERATOR, RELEASES, "!toy start")
+            go = asked(slack, "Push it")
+            slack.workspace.channel(ELSEWHERE).archived = True
+            slack.react(MANAGER, RELEASES, go.ts, "+1")
+            slack.react(SECOND, RELEASES, go.ts, "+1")
+            slack.react(MANAGER, RELEASES, asked(slack, "Deploy it").ts, "+1")
+            life.ends()
+            assert len([one for one in slack.posted(RELEASES) if f"<#{ELSEWHERE}>" in one.text]) == 1
+
+
+def test_a_prompt_that_somebody_deleted_can_still_be_answered_in_words(tmp_path: Path) -> None:
+    with room() as slack, running_bot(tmp_path, configured(slack, tmp_path)) as life:
+        slack.say(OPERATOR, RELEASES, "!toy start")
+        go = asked(slack, "Push it")
+        words = next(one["value"] for one in go.buttons() if one["value"].startswith("!approve"))
+        slack.workspace.delete(slack.workspace.message(RELEASES, go.ts))
+        slack.say(MANAGER, RELEASES, words)
+        slack.say(SECOND, RELEASES, words)
+        slack.react(MANAGER, RELEASES, asked(slack, "Deploy it").ts, "+1")
+        life.ends()
+
+
+def test_a_command_typed_long_ago_while_the_bot_was_away_is_reported_and_not_run(tmp_path: Path) -> None:
+    with room() as slack:
+        slack.skew(-1200.0)
+        slack.say(OPERATOR, RELEASES, "!toy start")
+        slack.skew(0.0)
+        slack.say(OPERATOR, RELEASES, "!ping")
+        with running_bot(tmp_path, configured(slack, tmp_path)) as life:
+            said(slack, "it was not done")
+            said(slack, "pong")
+            assert not life.bot.world.journal.open_runs()
+
+
+def test_a_picture_follows_its_message(tmp_path: Path) -> None:
+    curve = Picture("Burn-down", (Chart("Builds", "builds", (Series("now", ((0.0, 4.0), (9.0, 0.0))),)),))
+    with room() as slack, running_bot(tmp_path, configured(slack, tmp_path)) as life:
+        drained = Notice("Jenkins is drained", Level.ALERT, picture=curve)
+        life.bot.world.journal.commit(life.bot.world.everywhere("drained", drained))
+        upload = eventually(lambda: slack.uploads)[0]
+        assert (upload.data or b"").startswith(b"\x89PNG")
+        assert upload.thread_ts == said(slack, "drained").ts
 
 
 def test_through_a_restart_with_votes_and_commands_cast_meanwhile(tmp_path: Path) -> None:

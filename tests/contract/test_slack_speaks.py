@@ -11,10 +11,9 @@ from kcibot.errors import NotFound, OutcomeUnknown, PermanentError, TransientErr
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.slack import SlackApp
 from tests.fakes.slack_bot import HERE, OUR_APP, bot, chat_on, prompt
-from tests.fakes.slack_people import ELSEWHERE, OBSERVER, OPERATOR, RELEASES, SECRET, eventually, team
+from tests.fakes.slack_people import OBSERVER, OPERATOR, RELEASES, team
 
 CARD = Notice("release 2019.6", lines=("tags: done", "drain: running"), milestone="m")
-LONG = Notice("log", lines=tuple(f"line {number} " + "x" * 80 for number in range(3000)))
 
 
 def test_a_message_is_posted_with_its_key_and_edited_in_place() -> None:
@@ -53,35 +52,6 @@ def test_a_whisper_to_nobody_slack_knows_is_said_aloud() -> None:
         assert len(slack.posted(RELEASES)) == 1
 
 
-def test_what_does_not_fit_follows_as_a_file_below_the_message() -> None:
-    with bot() as (slack, chat, _):
-        ref = chat.post(HERE, LONG, "long")
-        upload = eventually(lambda: slack.uploads)[0]
-        data = upload.data or b""
-        assert b"line 2999" in data
-        files = slack.thread(RELEASES, ref.message_id)
-        assert [one["id"] for one in files[0].files] == [upload.id]
-
-
-def test_in_a_thread_the_file_is_in_the_same_thread() -> None:
-    with bot() as (slack, chat, _):
-        card = chat.post(HERE, CARD, "card")
-        chat.post(HERE, LONG, "long", card)
-        below = slack.thread(RELEASES, card.message_id)
-        assert [bool(one.files) for one in below] == [False, True]
-
-
-@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
-def test_a_file_that_cannot_be_uploaded_is_regretted_and_the_message_stands(method: str) -> None:
-    with bot() as (slack, chat, _):
-        slack.spoil(method, FaultKind.STATUS)
-        ref = chat.post(HERE, LONG, "long")
-        below = slack.thread(RELEASES, ref.message_id)
-        assert len(below) == 1
-        assert "could not upload" in below[0].text
-        assert len(slack.posted(RELEASES)) == 2
-
-
 @pytest.mark.parametrize("kind", [FaultKind.RESET_AFTER, FaultKind.RESET_MIDWAY, FaultKind.TRUNCATED, FaultKind.EMPTY])
 def test_an_answer_that_was_lost_is_unknown_and_the_message_is_found(kind: FaultKind) -> None:
     with bot() as (slack, chat, _):
@@ -100,19 +70,6 @@ def test_a_failure_that_had_no_effect_is_unknown_too_and_nothing_is_found(kind: 
         with pytest.raises(OutcomeUnknown):
             chat.post(HERE, CARD, "card")
         assert chat.find(HERE, "card") is None
-
-
-def test_what_was_lost_on_its_way_with_a_file_gets_its_file_when_it_is_found() -> None:
-    with bot() as (slack, chat, _):
-        slack.spoil("chat.postMessage", FaultKind.RESET_AFTER)
-        with pytest.raises(OutcomeUnknown):
-            chat.post(HERE, LONG, "long")
-        ref = chat.find(HERE, "long")
-        assert ref is not None
-        assert len(slack.uploads) == 1
-        chat.find(HERE, "long")
-        assert len(slack.uploads) == 1
-        assert slack.thread(RELEASES, ref.message_id)[0].files
 
 
 def test_an_answer_that_takes_too_long_is_unknown() -> None:
@@ -193,22 +150,6 @@ def test_a_message_refused_for_429_was_not_posted() -> None:
         with pytest.raises(TransientError):
             chat.post(HERE, CARD, "card")
         assert not slack.posted(RELEASES)
-
-
-@pytest.mark.parametrize(
-    ("channel", "words"),
-    [(ELSEWHERE, "invite it"), ("C0NONE", "no such channel"), (SECRET, "not invited")],
-)
-def test_a_channel_that_cannot_be_written_in_is_told_with_what_to_do(channel: str, words: str) -> None:
-    with bot() as (_, chat, _), pytest.raises(PermanentError, match=words):
-        chat.post(Place("slack", channel), CARD, "card")
-
-
-def test_an_archived_channel_is_told() -> None:
-    with bot() as (slack, chat, _):
-        slack.workspace.channel(RELEASES).archived = True
-        with pytest.raises(PermanentError, match="archived"):
-            chat.post(HERE, CARD, "card")
 
 
 def test_a_missing_scope_is_named() -> None:

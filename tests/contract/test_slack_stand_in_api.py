@@ -72,6 +72,22 @@ def test_tokens_are_told_apart(slack):
     assert wrong.apps_connections_open(app_token=slack.app.app_token)["url"].startswith("ws://127.0.0.1:")
 
 
+def test_who_is_shut_out_is_refused_by_every_method_until_let_in(slack, web):
+    slack.shut_out("account_inactive")
+    assert refusal(web.auth_test) == "account_inactive"
+    assert refusal(lambda: web.chat_postMessage(channel=RELEASES, text="x")) == "account_inactive"
+    slack.let_in()
+    assert not slack.posted(RELEASES)
+    assert web.auth_test()["ok"]
+
+
+def test_a_person_shares_a_file_with_a_comment(slack, web):
+    ts = slack.attach(OPERATOR, RELEASES, "console.log", "look")
+    shared = web.conversations_history(channel=RELEASES)["messages"][0]
+    assert (shared["ts"], shared["subtype"], shared["text"]) == (ts, "file_share", "look")
+    assert [file["name"] for file in shared["files"]] == ["console.log"]
+
+
 def test_a_method_without_its_scope_says_which_is_needed():
     with team(app=SlackApp(scopes=BOT_SCOPES - {"reactions:read", "channels:history"})) as slack:
         web = client(slack)

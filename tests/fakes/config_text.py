@@ -5,7 +5,7 @@ from collections.abc import Mapping
 GOOD: Mapping[str, str] = {
     "bot": """
   name: kcibot
-  prefix: "!"
+  stale: "5m"
   state: state
   tick: 1s
   log_level: info

@@ -87,3 +87,14 @@ def person(nick: str, account: str | None = None, **tags: str) -> str:
     every = {**({"account": account} if account else {}), **tags}
     text = ";".join(f"{key.replace('__', '/')}={value}" for key, value in every.items())
     return f"{'@' + text + ' ' if text else ''}:{nick}!u@h"
+
+
+def said(client: Client, target: str = "#rel", command: str = "PRIVMSG") -> list[str]:
+    """Texts that came from the bot."""
+    lines = [line.split(" ", 1)[1] if line.startswith("@") else line for line in list(client.got)]
+    begin = f"{command} {target} :"
+    return [line.removeprefix(begin) for line in lines if line.startswith(begin)]
+
+
+def plain(texts: list[str]) -> list[str]:
+    return [text.replace("\x02", "").replace("\x0f", "") for text in texts]

@@ -10,6 +10,7 @@ from tests.servers.inspircd import BOT, password
 
 CHANNEL = "#kernelci"
 THUMB = "👍"
+PATIENCE_SECONDS = 30.0
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def meet(person: IrcPerson, bot: str = BOT) -> None:
     person.wait(is_here)
 
 
-def hear(person: IrcPerson, text: str, after: int = 0, bot: str = BOT, seconds: float = 12.0) -> Seen:
+def hear(person: IrcPerson, text: str, after: int = 0, bot: str = BOT, seconds: float = PATIENCE_SECONDS) -> Seen:
     """What the bot said, as soon as that is in it."""
     return person.wait_for_text(text, bot, after, seconds)
 

@@ -23,7 +23,7 @@ MODERN = (
 )
 FEATURES = "CASEMAPPING=rfc1459 WHOX NICKLEN=30"
 HOST = "u@far.example.org"
-DEADLINE = 10.0
+DEADLINE = 30.0
 
 Reaction = Callable[["Client", str], bool]
 
@@ -221,6 +221,10 @@ class IrcServer:
         client.send(f":{client.mask} JOIN {channel}{extra}")
         client.numeric("353", "=", channel, text=f"@{client.nick} {self.members}".strip())
         client.numeric("366", channel, text="End of names")
+
+    def on_quit(self, client: Client, _line: str, _tags: str) -> None:
+        client.send("ERROR :Closing link")
+        client.hang_up()
 
     def on_ping(self, client: Client, line: str, _tags: str) -> None:
         client.send(f":irc.test PONG irc.test :{line.partition(' ')[2].lstrip(':')}")

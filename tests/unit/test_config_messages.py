@@ -39,16 +39,40 @@ REPLACED = {
         ),
         "config.yaml:10: chat.irc: would send its password in the clear. Use security: tls.",
     ),
-    "an empty prefix, because ! is a tag": (
-        'prefix: "!"',
-        "prefix: !",
-        'config.yaml:3: bot.prefix: is no prefix. Write it in quotes: "!".',
+    "a certificate that could not be shown": (
+        "  console:\n    folder: room\n",
+        (
+            "  console:\n    folder: room\n"
+            "  irc: {server: localhost, security: none,"
+            " sasl: {mechanism: external, account: bot, certificate: irc.pem}}\n"
+        ),
+        "config.yaml:10: chat.irc: could not show its certificate without TLS. Use security: tls.",
+    ),
+    "a name where Slack has an id": (
+        "identities: {console: operator}",
+        "identities: {console: operator, slack: operator}",
+        (
+            "config.yaml:15: people.operator.identities.slack: is no user id of Slack."
+            " Write the id, such as U0123ABCD; !whoami tells everybody theirs."
+        ),
+    ),
+    "a channel of Slack by its name": (
+        "  console:\n    folder: room\n  rooms:\n",
+        (
+            "  console:\n    folder: room\n"
+            "  slack: {bot_token: {env: BOT}, app_token: {env: APP}}\n"
+            "  rooms:\n    - 'slack:#kernelci'\n"
+        ),
+        (
+            "config.yaml:12: chat.rooms[0]: is no channel id of Slack."
+            ' Write the id, not the name, such as "slack:C0123ABCD".'
+        ),
     ),
     "a tag": (
-        'prefix: "!"',
-        "prefix: !now x",
+        'stale: "5m"',
+        "stale: !now x",
         (
-            "config.yaml:3: bot.prefix: a tag (a word that starts with !) has no meaning here."
+            "config.yaml:3: bot.stale: a tag (a word that starts with !) has no meaning here."
             " Write a text that starts with ! in quotes."
         ),
     ),
@@ -85,7 +109,7 @@ REPLACED = {
     "a key that is like no other": (
         "tick: 1s",
         "zzz: 1s",
-        "config.yaml:5: bot.zzz: is unknown here. There is: name, prefix, state, flood, stale, tick, log_level.",
+        "config.yaml:5: bot.zzz: is unknown here. There is: name, state, flood, stale, tick, log_level.",
     ),
     "a key given twice": (
         "tick: 1s",
@@ -270,13 +294,13 @@ REPLACED = {
         "config.yaml:23: a bracket is never closed, or a comma is missing. Close what is opened on this line.",
     ),
     "an open quote": (
-        'prefix: "!"',
-        "prefix: '!",
+        'stale: "5m"',
+        "stale: '!",
         "config.yaml:3: a quote is opened and never closed. Close the quote that is opened on this line.",
     ),
     "a sign with a meaning": (
-        'prefix: "!"',
-        "prefix: @",
+        'stale: "5m"',
+        "stale: @",
         "config.yaml:3: a tab, or a sign with a meaning in YAML. Indent with blanks; quote what starts with @ or %.",
     ),
     "a wrong indentation": (

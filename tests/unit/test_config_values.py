@@ -127,7 +127,7 @@ def test_a_tick_may_be_shorter_than_a_second(tmp_path: Path) -> None:
 
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     config = loaded(tmp_path, config_text({"bot": "", "production_hours": "", "gates": ""}))
-    assert (config.bot.name, config.bot.prefix, config.bot.state) == ("kcibot", "!", tmp_path / "state")
+    assert (config.bot.name, config.bot.state) == ("kcibot", tmp_path / "state")
     assert config.hours == Hours(frozenset(range(5)), time(8), time(16))
     assert config.services.ansible.become_password is None
     assert config.section(AnnounceSettings) == AnnounceSettings()
@@ -214,6 +214,24 @@ def test_check_reads_the_secrets_of_sections_too(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "announce:\n  token: {file: absent}\n")
     [line] = check(path, {"announce": AnnounceSettings})
     assert line.startswith("config.yaml:59: announce.token: The file ")
+
+
+def test_check_reads_the_secrets_of_the_networks_and_looks_at_their_files(tmp_path: Path) -> None:
+    sound(tmp_path)
+    certificate = tmp_path / "irc.pem"
+    certificate.write_text("a certificate and its key")
+    certificate.chmod(0o644)
+    sasl = f"{{mechanism: external, account: kcibot, certificate: {certificate}}}"
+    irc = f"irc: {{server: localhost, ca_file: absent, sasl: {sasl}}}"
+    slack = "slack: {bot_token: {file: no-bot-token}, app_token: {file: no-app-token}}"
+    path = tmp_path / "config.yaml"
+    path.write_text(path.read_text().replace("  rooms:", f"  {irc}\n  {slack}\n  rooms:"))
+    assert [line.split(": ")[1] for line in check(path, {})] == [
+        "chat.irc.ca_file",
+        "chat.irc.sasl.certificate",
+        "chat.slack.bot_token",
+        "chat.slack.app_token",
+    ]
 
 
 def test_check_answers_a_broken_configuration_with_its_problems(tmp_path: Path) -> None:

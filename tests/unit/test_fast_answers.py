@@ -129,12 +129,12 @@ class SlowNetwork(OtherNetwork):
         return super().post(*words, **named)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("network", "together"), [(OtherNetwork(), [1, 2, 4, 3]), (SlowNetwork(), [1] * 10)])
-def test_only_a_network_that_takes_all_at_once_gets_many_at_once(
+@pytest.mark.parametrize(("network", "together"), [(OtherNetwork(), [1, 2, 4, 8, 15]), (SlowNetwork(), [1] * 30)])
+def test_only_a_network_that_takes_all_at_once_gets_many_at_once_if_many_wait(
     path: Path, monkeypatch: pytest.MonkeyPatch, network: OtherNetwork, together: list[int]
 ) -> None:
     monkeypatch.setattr("kcibot.core.sender.time.monotonic", lambda: getattr(network, "seconds", 0.0))
-    keys = [f"note {number}" for number in range(10)]
+    keys = [f"note {number}" for number in range(30)]
     with opened(path) as store:
         say(store, *keys)
         counting = Counting(store.outbox)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kcibot.chat.irc.lines import BOLD
 from kcibot.chat.irc.render import IrcText, lines
-from kcibot.chat.irc.wire import BOLD
 from kcibot.core.notice import Button, Field, Level, Notice, Progress
 from tests.fakes.any_notices import NOTICES, TEXTS
 from tests.fakes.real_notices import ALL, FACTS

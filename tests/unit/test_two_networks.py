@@ -119,14 +119,14 @@ def test_a_network_that_was_away_gets_one_digest_and_the_prompts(
     sender = Sender(room.outbox, irc)
     irc.away = True
     with pytest.raises(TransientError):
-        sender.send_or_note()
+        sender.send_some()
     now[0] += 3600
     irc.away = False
-    sender.send_or_note()
+    sender.send_some()
     assert irc.titles() == ["Go?", "irc was away for a while; 6 messages were said meanwhile"]
     assert irc.said["2"].lines == tuple(f"note {n}" for n in range(6))
     room.journal.commit([Say("note 3", IRC, Notice("note 3, changed"))])
-    sender.send_or_note()
+    sender.send_some()
     assert irc.titles()[2:] == ["note 3, changed"]
 
 
@@ -136,9 +136,9 @@ def test_a_short_absence_loses_nothing_and_makes_no_digest(tmp_path: Path) -> No
     sender = Sender(room.outbox, irc)
     irc.away = True
     with pytest.raises(TransientError):
-        sender.send_or_note()
+        sender.send_some()
     irc.away = False
-    sender.send_or_note()
+    sender.send_some()
     assert irc.titles() == [f"note {n}" for n in range(6)]
 
 

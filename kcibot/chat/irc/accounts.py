@@ -50,6 +50,11 @@ class Accounts:
             if not seen.channels:
                 self.quit(nick)
 
+    def doubt(self) -> None:
+        """Changes may have been missed: everybody has to be told anew."""
+        for seen in self._seen.values():
+            seen.account = None
+
     def quit(self, nick: str) -> None:
         self._seen.pop(self._fold(nick), None)
 

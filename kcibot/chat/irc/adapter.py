@@ -1,4 +1,11 @@
-"""IRC as a chat network: lines in, lines out, reactions where the network has them."""
+"""IRC as a chat network: lines in, lines out, reactions where the network has them.
+
+From the wire up: a `socket` has a `link` (`queue`: no faster than the network takes it), which carries `lines`. A
+`session` is one connection: it comes by `register`, knows who we are (`us`), where (`channels`) and with whom (`crowd`,
+`accounts`, `lookups`), and has an `ear` (what was `heard` becomes an event) and `receipts` of what we said. A `keeper`
+keeps one alive, at a `pace`. What is said is `render`ed, cut (`split`), sent by the `mouth`, and held to be said once
+(`posts`, `memory`); `changes` says which edits are worth a line; the `desk` answers what needs no core.
+"""
 
 import logging
 import threading
@@ -7,19 +14,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from kcibot.chat.irc.changes import NEVER, Said, is_news, note, short
 from kcibot.chat.irc.desk import FrontDesk
 from kcibot.chat.irc.heard import Events
 from kcibot.chat.irc.keeper import Keeper
 from kcibot.chat.irc.link import Link
-from kcibot.chat.irc.memory import Later, Memory, Said, Where
+from kcibot.chat.irc.memory import Later, Memory, Where
 from kcibot.chat.irc.mouth import Mouth
 from kcibot.chat.irc.pace import Pace
+from kcibot.chat.irc.posts import Posts
 from kcibot.chat.irc.queue import SendQueue
 from kcibot.chat.irc.render import lines as rendered
 from kcibot.chat.irc.session import Session
 from kcibot.chat.irc.settings import IrcSettings
 from kcibot.chat.irc.socket import Wire
-from kcibot.chat.irc.voice import Voice
 from kcibot.core.message import Incoming, MessageRef, Place
 from kcibot.core.notice import URGENT, Level, Notice
 from kcibot.core.ports import Listener, Reaction
@@ -35,7 +43,7 @@ USUAL = Pace()
 class IrcChat:
     """A `ChatAdapter` on one IRC network. `mention` is the services account of a configured person, or nothing.
 
-    IRC keeps nothing: an edit is a new line when the milestone changed, and a line of which nobody knows whether it
+    IRC keeps nothing: an edit is a new line when it is news (`changes`), and a line of which nobody knows whether it
     was said is said again, with a mark. `connected_since` and `last_error` are for people who look after the bot.
     """
 
@@ -54,7 +62,7 @@ class IrcChat:
         self._pace = pace
         self._memory = Memory()
         self._mouth = Mouth(pace)
-        self._voice = Voice(self._memory, self._mouth, pace)
+        self._posts = Posts(self._memory, self._mouth, pace)
         self._events = Events(settings.network, now)
         self._desk = FrontDesk(settings, pace, self._memory, self._mouth, lambda: self._session, self._heard)
         self._session: Session | None = None
@@ -77,50 +85,54 @@ class IrcChat:
     # ---- saying ------------------------------------------------------------------------------------------------
 
     def post(self, place: Place, notice: Notice, key: str, thread: MessageRef | None = None) -> MessageRef:
-        """Raises TransientError if it was not said, OutcomeUnknown if nobody can tell. IRC has no threads."""
+        """Say it; IRC has no threads.
+
+        Raises TransientError if it was not said, OutcomeUnknown if nobody can tell, PermanentError if the server shows
+        nobody these words.
+        """
         self._check(place.network)
         where = (place.channel, key)
         session = self._there(place.channel, where)
         target = self._whispered(session, notice.whisper) if notice.whisper else place.channel
         if not target:
             log.info("irc: %s is not here any more, and was not told", notice.whisper)
-            return self._ref(place.channel, self._voice.unnamed())
+            return self._ref(place.channel, self._posts.unnamed())
         pieces, rest = self._pieces(session, target, notice)
         command = "NOTICE" if notice.whisper else "PRIVMSG"
         try:
-            message_id = self._voice.say(session, command, target, where, pieces, notice.level)
+            message_id = self._posts.say(session, command, target, where, pieces, notice.level)
         finally:
             self._desk.settle()
-        if rest and not notice.whisper:
-            self._memory.set_rest(place.channel, rest)
+        if not notice.whisper:
+            self._keep(place.channel, rest)
         ref = self._ref(place.channel, message_id)
         self._note((ref.channel, ref.message_id), notice)
         return ref
 
     def edit(self, ref: MessageRef, notice: Notice) -> None:
-        """A new line if what people should know changed; of what changes often, not more than one in a while."""
+        """A new line if it is news; of what changes often, not more than one in a while."""
         self._check(ref.network)
         where = (ref.channel, ref.message_id)
-        said = self._memory.said(where)
-        due = self._due(said, notice)
+        due = self._due(self._memory.said(where), notice)
         if due is None:
             self._memory.drop(where)
         elif due > time.monotonic():
             self._memory.postpone(where, Later(notice, due))
         else:
-            key = (ref.channel, f"edit:{ref.message_id}:{notice.milestone}")
+            key = (ref.channel, f"edit:{ref.message_id}:{notice.level}:{notice.milestone}")
             session = self._there(ref.channel, key)
-            pieces, _ = self._pieces(session, ref.channel, _short(notice))
+            pieces, rest = self._pieces(session, ref.channel, short(notice))
             try:
-                self._voice.say(session, "PRIVMSG", ref.channel, key, pieces, notice.level, ref.message_id)
+                self._posts.say(session, "PRIVMSG", ref.channel, key, pieces, notice.level, ref.message_id)
             finally:
                 self._desk.settle()
+            self._keep(ref.channel, rest)
             self._note(where, notice)
 
     def find(self, place: Place, key: str) -> MessageRef | None:
         """Nobody keeps it: None, and its next post is marked as perhaps repeated. But an echo may have come late."""
         self._check(place.network)
-        message_id = self._voice.found((place.channel, key))
+        message_id = self._posts.found((place.channel, key))
         self._desk.settle()
         return None if message_id is None else self._ref(place.channel, message_id)
 
@@ -128,18 +140,18 @@ class IrcChat:
         """IRC does not keep them."""
         return None
 
-    def _due(self, said: Said | None, notice: Notice) -> float | None:
+    def _due(self, said: Said, notice: Notice) -> float | None:
         """When the change may be said (steady clock), None if it is not worth a line."""
-        if notice.milestone == (said.milestone if said else ""):
+        if not is_news(said, notice):
             return None
-        is_card = said is not None and said.level is Level.INFO and notice.level is Level.INFO
-        return said.at + self._pace.card if said and is_card else 0.0
+        is_card = said is not NEVER and said.level is Level.INFO and notice.level is Level.INFO
+        return said.at + self._pace.card if is_card else 0.0
 
     def _catch_up(self, session: Session) -> None:
         """Say what had to wait, in the keeper's thread."""
         for where, later in self._memory.due(time.monotonic()):
             channel = where[0]
-            pieces, _ = self._pieces(session, channel, _short(later.notice))
+            pieces, _ = self._pieces(session, channel, short(later.notice))
             if session.channels.there(channel) and self._mouth.mention(session, "PRIVMSG", channel, pieces):
                 self._note(where, later.notice)
 
@@ -147,12 +159,12 @@ class IrcChat:
         """What is said now, in lines that fit, and what `!more` would show. The last line asks for the answer."""
         if len(notice.mentions) > MANY and notice.level not in URGENT:
             notice = replace(notice, mentions=())
-        text = rendered(notice, lambda person: self._addressed(session, person), self._settings.longest)
+        longest = self._settings.longest
+        text = rendered(notice, lambda person: self._addressed(session, person), longest)
         pieces = self._mouth.fitted(session, target, text.lines) or ("...",)
-        beyond = len(pieces) - self._settings.longest
-        if beyond <= 0:
+        if len(pieces) <= longest:
             return pieces, text.rest
-        head = self._settings.longest - 1
+        head = longest - 1
         return (*pieces[:head], pieces[-1]), (*pieces[head:-1], *text.rest)
 
     def _addressed(self, session: Session, person: str) -> str:
@@ -165,8 +177,12 @@ class IrcChat:
         accounts = session.crowd.accounts
         return accounts.nick_of(whom) or (whom if accounts.sees(whom) else "")
 
+    def _keep(self, channel: str, rest: tuple[str, ...]) -> None:
+        if rest:
+            self._memory.set_rest(channel, rest)
+
     def _note(self, where: Where, notice: Notice) -> None:
-        self._memory.note(where, Said(notice.milestone, notice.level, time.monotonic()))
+        self._memory.note(where, note(notice, time.monotonic()))
 
     def _ref(self, channel: str, message_id: str) -> MessageRef:
         return MessageRef(self.network, channel, message_id)
@@ -223,9 +239,3 @@ class IrcChat:
     def _heard(self, event: Incoming) -> None:
         if self._listener:
             self._listener.hand_over(event)
-
-
-def _short(notice: Notice) -> Notice:
-    """The essence of a change, in one line; who has to act was asked when it was posted."""
-    level = Level.INFO if notice.level is Level.PROMPT else notice.level
-    return Notice(notice.title, level, progress=notice.progress, brief=notice.brief or notice.title, milestone="moved")

@@ -1,18 +1,20 @@
 """The others in our channels, and as whom the network knows them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kcibot.chat.irc.accounts import Accounts
 from kcibot.chat.irc.channels import Channels
+from kcibot.chat.irc.lines import Line, compose
 from kcibot.chat.irc.lookups import Lookups
 from kcibot.chat.irc.pace import Pace
 from kcibot.chat.irc.us import Us
-from kcibot.chat.irc.wire import Line, compose
 from kcibot.core.message import Incoming
 
 WHO_FIELDS = "%na"
 """Nick and account (WHOX)."""
 ASKED = 3
+TELLING = frozenset({"account-notify", "extended-join"})
+"""With both of them the server tells of every account that changes in our channels."""
 
 
 class Crowd:
@@ -28,9 +30,12 @@ class Crowd:
         self._send = send
         self._release = release
         self._lookups = Lookups(us.fold, release, pace.lookup)
+        self._questions = 0
+        self._moved: set[str] = set()
 
     def handlers(self) -> Mapping[str, Callable[[Line], None]]:
         return {
+            "315": self._who_ended,
             "318": self._whois_ended,
             "330": self._whois,
             "353": self._names,
@@ -45,13 +50,17 @@ class Crowd:
     # ---- who is there ------------------------------------------------------------------------------------------
 
     def joined(self, line: Line, channel: str) -> None:
+        self._move(line.nick)
         self.accounts.came(line.nick, channel)
         if self._us.has("extended-join") and len(line.params) > 1:
             self.accounts.told(line.nick, line.param(1))
 
     def question(self, channel: str) -> tuple[bytes, ...]:
         """What to ask the server for everybody's account at once, where it can tell."""
-        return (compose("WHO", channel, WHO_FIELDS),) if self._us.offers("WHOX") else ()
+        if not self._us.offers("WHOX"):
+            return ()
+        self._questions += 1
+        return (compose("WHO", channel, WHO_FIELDS),)
 
     def empty(self, channel: str) -> None:
         """We are not there any more and see nobody."""
@@ -68,14 +77,20 @@ class Crowd:
         self.accounts.quit(nick)
 
     def renamed(self, old: str, new: str) -> None:
-        self._lookups.moved(old)
-        self._lookups.moved(new)
+        for nick in (old, new):
+            self._lookups.moved(nick)
+            self._move(nick)
         self.accounts.renamed(old, new)
+
+    def _move(self, nick: str) -> None:
+        """That nick is another's now: what is still to be answered may be of who had it when we asked."""
+        if self._questions:
+            self._moved.add(self._us.fold(nick))
 
     def _names(self, line: Line) -> None:
         channel = self._channels.named(line.param(2))
         for name in line.text.split() if channel else ():
-            nick = name.lstrip("~&@%+!").partition("!")[0]
+            nick = name.lstrip(self._us.ranks).partition("!")[0]
             if nick and not self._us.is_me(nick):
                 self.accounts.here(nick, channel)
 
@@ -95,16 +110,26 @@ class Crowd:
             account = line.tags.get("account", "")
             self.accounts.told(line.nick, account)
             return account
-        told = self._us.has("account-notify") and self._us.has("extended-join")
+        told = all(map(self._us.has, TELLING))
         self.accounts.lasts = None if told else self._pace.believed
         return self.accounts.of(line.nick) if self.accounts.sees(line.nick) else ""
+
+    def agreed(self, capabilities: Iterable[str]) -> None:
+        """What the server tells us of by itself began or ended: changes may have been missed before or from now on."""
+        if TELLING.intersection(capabilities):
+            self.accounts.doubt()
 
     def _account(self, line: Line) -> None:
         self.accounts.told(line.nick, line.param(0))
 
     def _who(self, line: Line) -> None:
-        if len(line.params) == ASKED:
+        if len(line.params) == ASKED and self._us.fold(line.param(1)) not in self._moved:
             self.accounts.told(line.param(1), line.param(2))
+
+    def _who_ended(self, _line: Line) -> None:
+        self._questions = max(self._questions - 1, 0)
+        if not self._questions:
+            self._moved.clear()
 
     def _whois(self, line: Line) -> None:
         self._lookups.found(line.param(1), line.param(2))

@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from kcibot.chat.irc.heard import CTCP
+from irc.ctcp import DELIMITER as CTCP
+
+from kcibot.chat.irc.lines import compose
 from kcibot.chat.irc.memory import Memory
 from kcibot.chat.irc.mouth import Mouth
 from kcibot.chat.irc.pace import Pace
+from kcibot.chat.irc.render import MORE
 from kcibot.chat.irc.session import Session
 from kcibot.chat.irc.settings import IrcSettings
-from kcibot.chat.irc.wire import compose
 from kcibot.core.message import EventKind, Incoming
 
-MORE = "!more"
 MOST_EARLY = 200
 LONG_AGO = timedelta(minutes=1)
 
@@ -42,6 +43,7 @@ class FrontDesk:
         self._mouth = mouth
         self._session = session
         self._pass_on = pass_on
+        self._ways_to_ask = _ways_to_ask(settings)
         self._answered_at: float | None = None
         self._early: deque[Incoming] = deque(maxlen=MOST_EARLY)
         self._deciding = threading.Lock()
@@ -49,7 +51,7 @@ class FrontDesk:
     def heard(self, event: Incoming) -> None:
         if event.kind is not EventKind.MESSAGE:
             self._reaction(event)
-        elif event.text.lower() == MORE:
+        elif event.text.lower() in self._ways_to_ask:
             self._more(event)
         else:
             self._pass_on(event)
@@ -104,3 +106,10 @@ class FrontDesk:
             return
         told = (*page, f"… {left} more lines: {MORE}") if left else page
         self._mouth.mention(session, "PRIVMSG", channel, self._mouth.fitted(session, channel, told))
+
+
+def _ways_to_ask(settings: IrcSettings) -> frozenset[str]:
+    """As commands may be written, in lower case."""
+    nick = settings.nick
+    named = [f"{start}{word}" for start in (f"@{nick} ", f"{nick}: ", f"{nick}, ") for word in ("more", MORE)]
+    return frozenset(way.lower() for way in (MORE, *named))

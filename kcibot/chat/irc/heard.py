@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from kcibot.chat.irc.wire import Line, heard
+from kcibot.chat.irc.lines import Line, heard
 from kcibot.core.message import EventKind, Incoming, MessageRef, Place
 
-CTCP = "\x01"
 REPLY_TAGS = ("+draft/reply", "+reply")
 REACTIONS = {"+draft/react": EventKind.REACTION_ADDED, "+draft/unreact": EventKind.REACTION_REMOVED}
 SKEW = timedelta(seconds=30)

@@ -5,12 +5,12 @@ import threading
 import time
 from collections.abc import Callable
 
+from kcibot.chat.irc.lines import compose
 from kcibot.chat.irc.pace import Backoff, Pace
 from kcibot.chat.irc.queue import Lane
 from kcibot.chat.irc.session import Session
 from kcibot.chat.irc.settings import IrcSettings
 from kcibot.chat.irc.socket import Wire, dial
-from kcibot.chat.irc.wire import compose
 from kcibot.errors import KcibotError
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from kcibot.chat.irc.lines import Line, Received, compose, parse
 from kcibot.chat.irc.queue import Lane, SendQueue, Ticket
 from kcibot.chat.irc.socket import Wire
-from kcibot.chat.irc.wire import Line, Received, compose, parse
 from kcibot.errors import OutcomeUnknown
 
 log = logging.getLogger(__name__)

@@ -5,23 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kcibot.chat.irc.changes import NEVER, Said
 from kcibot.chat.irc.mouth import Spoken
-from kcibot.core.notice import Level, Notice
+from kcibot.core.notice import Notice
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 MOST = 1000
 LONGEST_REST = 500
-
-
-@dataclass(frozen=True)
-class Said:
-    """What was last said of a message: its milestone, how loud, and when (seconds of a steady clock)."""
-
-    milestone: str
-    level: Level
-    at: float
 
 
 @dataclass(frozen=True)
@@ -72,6 +64,8 @@ class Memory:
     def __init__(self) -> None:
         self._attempts: dict[Where, Attempt] = {}
         self._unsaid: dict[Where, str] = {}
+        self._swallowed: dict[Where, int] = {}
+        self._plain: set[str] = set()
         self._saying = ""
         self._said: dict[Where, Said] = {}
         self._later: dict[Where, Later] = {}
@@ -117,7 +111,23 @@ class Memory:
             self._belong(where[0], ids, message_id)
             self._attempts.pop(where, None)
             self._unsaid.pop(where, None)
+            self._swallowed.pop(where, None)
             self._saying = ""
+
+    def swallowed(self, where: Where) -> int:
+        """How many times by now the server showed nobody a line of it."""
+        with self._lock:
+            keep(self._swallowed, where, self._swallowed.get(where, 0) + 1)
+            return self._swallowed[where]
+
+    def make_plain(self, channel: str) -> None:
+        """A line with emphasis was refused there."""
+        with self._lock:
+            self._plain.add(channel)
+
+    def is_plain(self, channel: str) -> bool:
+        with self._lock:
+            return channel in self._plain
 
     def _belong(self, channel: str, ids: Sequence[str], message_id: str) -> None:
         for line_id in ids:
@@ -140,9 +150,9 @@ class Memory:
 
     # ---- changes -----------------------------------------------------------------------------------------------
 
-    def said(self, where: Where) -> Said | None:
+    def said(self, where: Where) -> Said:
         with self._lock:
-            return self._said.get(where)
+            return self._said.get(where, NEVER)
 
     def note(self, where: Where, said: Said) -> None:
         """That is what people know of the message now."""

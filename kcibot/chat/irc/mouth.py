@@ -1,15 +1,15 @@
 """Saying lines on IRC, and knowing which of them arrived."""
 
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
+from kcibot.chat.irc.lines import compose, sayable, unemphasised
 from kcibot.chat.irc.pace import Pace
 from kcibot.chat.irc.queue import Ticket
 from kcibot.chat.irc.receipts import Receipt
 from kcibot.chat.irc.session import Session
 from kcibot.chat.irc.split import room, split
-from kcibot.chat.irc.wire import compose, sayable
 from kcibot.errors import KcibotError, OutcomeUnknown, TransientError
 
 AGAIN = "(again) "
@@ -26,12 +26,17 @@ class Spoken:
 
     @property
     def arrived(self) -> int:
-        """How many of them, from the first, are there for all that we know; without echoes the last may not be."""
+        """How many of them, from the first, the server is done with; without echoes the last may not be there."""
         if self.echoes:
-            return _leading([receipt.message_id is not None for receipt in self.receipts])
+            return max((number for number, one in enumerate(self.receipts, 1) if one.message_id is not None), default=0)
         written = self._written
         broke = written < len(self.tickets) and isinstance(_error(self.tickets[written].written), OutcomeUnknown)
         return written if broke else max(written - 1, 0)
+
+    @property
+    def left_out(self) -> tuple[Receipt, ...]:
+        """What was refused or swallowed, since a later one of them was shown."""
+        return tuple(one for one in self.receipts[: self.arrived] if self.echoes and one.message_id is None)
 
     @property
     def doubtful(self) -> bool:
@@ -41,6 +46,12 @@ class Spoken:
         if self.echoes and isinstance(_error(self.receipts[self.arrived].seen), TransientError):
             return False
         return not isinstance(_error(self.tickets[self.arrived].written), TransientError)
+
+    @property
+    def emphasis_refused(self) -> bool:
+        """Some channels take no line with a code in it, such as those of mode +c on InspIRCd."""
+        refused = (one.text for one in self.receipts if isinstance(_error(one.seen), TransientError))
+        return any(unemphasised(text) != text for text in refused)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -54,6 +65,10 @@ class Spoken:
     @property
     def _written(self) -> int:
         return _leading([one.written.done() and _error(one.written) is None for one in self.tickets])
+
+
+class Swallowed(OutcomeUnknown):
+    """The server answered to what was sent behind it, and never showed it to us: so, as it seems, to nobody."""
 
 
 class Mouth:
@@ -74,7 +89,7 @@ class Mouth:
         try:
             tickets = session.link.say(lines, self._pace.patience)
         except TransientError:
-            self._forget(session, receipts)
+            self.forget(session, receipts)
             raise
         return Spoken(tuple(pieces), tickets, receipts, session.us.has("echo-message"))
 
@@ -83,7 +98,7 @@ class Mouth:
         receipts = self._receipts(session, target, pieces)
         if session.link.send(*self._lines(session, command, target, receipts)):
             return True
-        self._forget(session, receipts)
+        self.forget(session, receipts)
         return False
 
     def await_arrival(self, session: Session, spoken: Spoken, target: str, *, surely: bool) -> None:
@@ -95,16 +110,26 @@ class Mouth:
             for ticket in spoken.tickets:
                 ticket.written.result()
             if spoken.echoes:
-                for receipt in spoken.receipts:
-                    receipt.seen.result(self._pace.echo)
+                self._await_echoes(session, spoken, target)
             elif surely:
                 self._ask(session, target)
+        except Swallowed:
+            raise
         except TimeoutError as error:
             raise OutcomeUnknown("The IRC server did not show us what we said.") from error
         except KcibotError as error:
             if not spoken.arrived and not spoken.doubtful:
                 raise TransientError(str(error)) from error
             raise OutcomeUnknown(str(error)) from error
+
+    def _await_echoes(self, session: Session, spoken: Spoken, target: str) -> None:
+        """Of all of them, since the server may pass some on and others not."""
+        wait([receipt.seen for receipt in spoken.receipts], self._pace.echo)
+        for receipt in spoken.receipts[spoken.arrived :]:
+            if not receipt.seen.done():
+                self._ask(session, target)
+                raise Swallowed("The IRC server took it, and did not show it.")
+            receipt.seen.result()
 
     def _ask(self, session: Session, target: str) -> None:
         """The server answers in order: when it answers to this, it has what was said before."""
@@ -124,7 +149,8 @@ class Mouth:
             compose(command, target, text=one.text, tags={"label": one.label} if labels else None) for one in receipts
         )
 
-    def _forget(self, session: Session, receipts: Sequence[Receipt]) -> None:
+    def forget(self, session: Session, receipts: Sequence[Receipt]) -> None:
+        """Nobody will ever say anything of them."""
         for receipt in receipts:
             session.receipts.forget(receipt)
 

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from kcibot.chat.irc.lines import Line, compose
 from kcibot.chat.irc.settings import IrcSettings, Mechanism
-from kcibot.chat.irc.wire import Line, compose
 from kcibot.errors import TransientError
 
 log = logging.getLogger(__name__)

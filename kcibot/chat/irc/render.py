@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from kcibot.chat.console_render import MARKS as CONSOLE_MARKS
 from kcibot.chat.console_render import clean
+from kcibot.chat.irc.lines import BOLD
 from kcibot.chat.irc.split import split
-from kcibot.chat.irc.wire import BOLD
 from kcibot.core.notice import Button, Level, Notice, Progress
 from kcibot.core.sparkline import sparklines
 
@@ -20,6 +20,7 @@ REASONED = ("!reject ",)
 """What is answered with a question unless it is typed with a reason."""
 OURS = "!"
 HARMLESS = "· "
+MORE = "!more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +38,13 @@ def lines(notice: Notice, mention: Callable[[str], str], longest: int) -> IrcTex
     which the network calls a person, empty if it does not know them: those are not addressed, for the same name may be
     somebody else's there. Nothing that people wrote can colour, hide or turn around what is said.
     """
-    text = _text(notice, mention, longest)
+    text = _text(notice, _names(notice.mentions, mention), longest)
     return IrcText(tuple(map(_harmless, text.lines)), tuple(map(_harmless, text.rest)))
 
 
-def _text(notice: Notice, mention: Callable[[str], str], longest: int) -> IrcText:
+def _text(notice: Notice, names: str, longest: int) -> IrcText:
     if _is_card(notice):
         return IrcText((_card(notice),))
-    names = _names(notice.mentions, mention)
     if (notice.brief and not _is_prompt(notice)) or longest == 1:
         return _one_line(notice, names)
     return _prompt(notice, names, longest) if _is_prompt(notice) else _told(notice, names, longest)
@@ -85,10 +85,10 @@ def _one_line(notice: Notice, names: str) -> IrcText:
 
 def _prompt(notice: Notice, names: str, longest: int) -> IrcText:
     """What it is about in the order in which it was given, then whom it asks and what they type."""
-    title, *more = _title(notice)
-    body, room = (*more, *_body(notice)), longest - 2
+    title, *further = _title(notice)
+    body, room = (*further, *_body(notice)), longest - 2
     if len(body) > room:
-        body = (*more, *_fields(notice), *_pieces(_joined(_about(notice))))
+        body = (*further, *_fields(notice), *_pieces(_joined(_about(notice))))
     answer = " or ".join(map(_typed, notice.buttons)) + _left(len(body) - room)
     asked = _first(names or "Answer", WIDEST - len(f": {answer}".encode()))
     return IrcText((f"{BOLD}{title}{BOLD}", *body[:room], f"{asked}: {answer}"), body[room:])
@@ -101,10 +101,10 @@ def _typed(button: Button) -> str:
 
 def _told(notice: Notice, names: str, longest: int) -> IrcText:
     """An answer that is but a title needs no emphasis; one line of explanation goes behind the title."""
-    title, *more = _title(notice, _called(names))
-    body = (*more, *_body(notice))
+    title, *further = _title(notice, _called(names))
+    body = (*further, *_body(notice))
     head = _called(names) + (f"{BOLD}{title}{BOLD}" if body or notice.level is not Level.INFO else title)
-    if len(body) == 1 and not more and len(f"{head}{BETWEEN}{body[0]}".encode()) <= WIDEST:
+    if len(body) == 1 and not further and len(f"{head}{BETWEEN}{body[0]}".encode()) <= WIDEST:
         return IrcText((f"{head}{BETWEEN}{body[0]}",))
     if len(body) < longest:
         return IrcText((head, *body))
@@ -119,7 +119,7 @@ def _title(notice: Notice, lead: str = "") -> tuple[str, ...]:
 
 
 def _left(count: int) -> str:
-    return f" (… {count} more {'line' if count == 1 else 'lines'}: !more)" if count > 0 else ""
+    return f" (… {count} more {'line' if count == 1 else 'lines'}: {MORE})" if count > 0 else ""
 
 
 def _names(persons: Iterable[str], mention: Callable[[str], str]) -> str:

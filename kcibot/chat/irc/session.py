@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 
 from kcibot.chat.irc.channels import Channels
 from kcibot.chat.irc.crowd import Crowd
+from kcibot.chat.irc.ear import Ear, Office
 from kcibot.chat.irc.heard import Events
+from kcibot.chat.irc.lines import Line, compose
 from kcibot.chat.irc.link import Link
 from kcibot.chat.irc.pace import Pace
 from kcibot.chat.irc.queue import Lane
 from kcibot.chat.irc.receipts import Receipts
 from kcibot.chat.irc.register import WANTED, Registration, offers
-from kcibot.chat.irc.settings import IrcSettings
-from kcibot.chat.irc.speech import Office, Speech
+from kcibot.chat.irc.settings import IrcSettings, Mechanism
 from kcibot.chat.irc.us import Us
-from kcibot.chat.irc.wire import Line, compose
 from kcibot.errors import KcibotError
 
 log = logging.getLogger(__name__)
@@ -45,12 +45,12 @@ class Session:
         self.changed: Callable[[], None] = _nothing
         self.trouble: Callable[[str], None] = _no_matter
         self._registration = Registration(settings)
-        self._speech = Speech(self.us, self.channels, self.crowd, events, self.receipts, office)
+        self._ear = Ear(self.us, self.channels, self.crowd, events, self.receipts, office)
         self._events = events
         self._pace = pace
         self._regain_at = 0.0
         self._using = threading.RLock()
-        self._handlers = {**self._own_handlers(), **self.crowd.handlers(), **self._speech.handlers()}
+        self._handlers = {**self._own_handlers(), **self.crowd.handlers(), **self._ear.handlers()}
         link.hear, link.lost = self.hear, self._lost
 
     def _own_handlers(self) -> Mapping[str, Callable[[Line], None]]:
@@ -58,6 +58,7 @@ class Session:
             "005": self._features,
             "366": self._names_ended,
             "396": self._hidden,
+            "901": self._logged_out,
             "CAP": self._capabilities,
             "CHGHOST": self._changed_host,
             "ERROR": self._error,
@@ -136,10 +137,19 @@ class Session:
         match line.param(1).upper():
             case "NEW" if new:
                 self._urgent(compose("CAP", "REQ", text=" ".join(new)))
+            case "NAK" if len(names) > 1:
+                self._urgent(*(compose("CAP", "REQ", text=name) for name in sorted(names & set(WANTED))))
             case "ACK":
                 enabled |= names & set(WANTED)
+                self.crowd.agreed(names)
             case "DEL":
                 enabled -= names
+                self.crowd.agreed(names)
+
+    def _logged_out(self, _line: Line) -> None:
+        """By services that were restarted, or by somebody. We do not stay as nobody: we come anew, and log in."""
+        if self._registration.done and self.settings.mechanism is not Mechanism.NONE:
+            self.link.close("The IRC server logged us out; so I left, to come back and log in.")
 
     def _error(self, line: Line) -> None:
         self.link.close(f"The IRC server ended the connection: {line.text}")

@@ -1,11 +1,18 @@
 """Who the bot is on an IRC network, and what was agreed on with the server."""
 
+import logging
 from collections.abc import Iterable
 
-from kcibot.chat.irc.wire import fold
+from irc.features import FeatureSet
 
-HOST_LENGTH = 63
+from kcibot.chat.irc.lines import fold
+
+log = logging.getLogger(__name__)
+
+HOST_LENGTH = 64
 USER_LENGTH = 11
+USED = frozenset({"CASEMAPPING", "PREFIX", "WHOX"})
+"""The others are not kept: the library makes attributes of them, and some would hide its methods."""
 
 
 class Us:
@@ -15,7 +22,7 @@ class Us:
         self.wanted = wanted
         self.nick = wanted
         self.enabled: set[str] = set()
-        self._features: dict[str, str] = {}
+        self._features = FeatureSet()
         self._shown = ""
 
     def has(self, capability: str) -> bool:
@@ -23,15 +30,30 @@ class Us:
 
     def offers(self, feature: str) -> bool:
         """What the server says of itself (numeric 005)."""
-        return feature in self._features
+        return hasattr(self._features, feature.lower())
 
     def learn(self, features: Iterable[str]) -> None:
+        """What is new, changed, or with a minus taken back."""
         for feature in features:
             name, _, value = feature.partition("=")
-            self._features[name.upper()] = value
+            if name.removeprefix("-").upper() in USED:
+                self._load(name.upper(), value)
+
+    def _load(self, name: str, value: str) -> None:
+        """The library passes over a feature without a value, such as WHOX, unless it has its equals sign."""
+        try:
+            self._features.load_feature(name if name.startswith("-") else f"{name}={value}")
+        except ValueError:
+            log.warning("irc: the server says what cannot be understood: %s=%s", name, value)
+
+    @property
+    def ranks(self) -> str:
+        """Signs before a nick in a list of names."""
+        known = getattr(self._features, "prefix", None)
+        return "".join(known) if isinstance(known, dict) else ""
 
     def fold(self, name: str) -> str:
-        return fold(name, self._features.get("CASEMAPPING", "rfc1459"))
+        return fold(name, str(getattr(self._features, "casemapping", "rfc1459")).lower())
 
     def same(self, one: str, other: str) -> bool:
         return self.fold(one) == self.fold(other)

@@ -1,8 +1,10 @@
 """The Slack chat network: a `ChatAdapter` over Socket Mode and the Web API.
 
-The pieces: `socket` is the connection, `ear` takes what arrives, `missed` reads what was missed,
-`posts` speaks, `web` makes the calls, `heard` and `text` read what people wrote. Slack's
-libraries are imported on the connection's own thread, so that the bot does not wait for them.
+The pieces: `follow` is one connection from greeting to end, over `socket_mode` and `frames`; `ear` takes what arrives,
+and `missed` what did not; `heard` and `text` read what people wrote, `people` and `votes` ask who did; `posts` speaks,
+by `render` and `mrkdwn`, with `files` below and `rooms` that may be closed; `answers` is said aside; `web` makes the
+calls, `errors` says what became of them. Slack's libraries are imported on the connection's own thread, so that the bot
+does not wait for them.
 """
 
 import logging
@@ -19,6 +21,7 @@ from kcibot.chat.slack.follow import Follower
 from kcibot.chat.slack.heard import Us
 from kcibot.chat.slack.people import Directory
 from kcibot.chat.slack.posts import Posts
+from kcibot.chat.slack.rooms import Rooms
 from kcibot.chat.slack.settings import SlackSettings
 from kcibot.chat.slack.votes import standing
 from kcibot.chat.slack.web import SlackWeb
@@ -45,7 +48,8 @@ class SlackChat:
         self._web = SlackWeb(settings)
         self._people = Directory(self._web)
         self._offers = Offers(self._web, self._who_we_are)
-        self._posts = Posts(self._web, settings, mention, self._offers, self._who_we_are)
+        self._rooms = Rooms(self._web, settings.channels)
+        self._posts = Posts(self._web, settings, mention, self._offers, self._who_we_are, self._rooms)
         self._follower: Follower | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,7 +65,7 @@ class SlackChat:
         self._stopping = stopping = threading.Event()
         changed = threading.Event()
         answers = Answers(self._web, self._settings, changed.set)
-        ear = Ear(self._settings, self._who_we_are, self._people, self._offers, answers, listener)
+        ear = Ear(self._settings, self._who_we_are, self._people, self._offers, answers, self._rooms, listener)
         self._follower = follower = Follower(self._web, self._settings, ear, answers, listener, stopping, changed)
         self._thread = threading.Thread(
             target=self._stay_connected, args=(follower, stopping), name=f"{self.network}-connection", daemon=True

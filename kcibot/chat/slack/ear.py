@@ -20,6 +20,7 @@ from kcibot.chat.slack.heard import (
     said,
 )
 from kcibot.chat.slack.people import Account, Directory
+from kcibot.chat.slack.rooms import Rooms
 from kcibot.chat.slack.settings import SlackSettings
 from kcibot.core.message import EventKind, Incoming, MessageRef, Place
 from kcibot.core.ports import Listener
@@ -28,8 +29,11 @@ from kcibot.errors import TransientError
 log = logging.getLogger(__name__)
 
 Event = Mapping[str, Any]
-HOLD_SECONDS = 2.0
-"""How long new lines wait for those that were missed, so that all come in their order; three is Slack's limit."""
+HOLD_SECONDS = 1.5
+"""How long new lines wait for those that were missed, so that all come in their order.
+
+Three is Slack's limit, and who wrote a line may have to be looked up as well.
+"""
 
 
 class Ear:
@@ -46,6 +50,7 @@ class Ear:
         people: Directory,
         offers: Offers,
         answers: Answers,
+        rooms: Rooms,
         listener: Listener,
     ) -> None:
         self._settings = settings
@@ -53,6 +58,7 @@ class Ear:
         self._people = people
         self._offers = offers
         self._answers = answers
+        self._rooms = rooms
         self._listener = listener
         self._kinds: Mapping[str, Callable[[Event], None]] = {
             "message": self._message,
@@ -149,6 +155,7 @@ class Ear:
     def _joined(self, event: Event) -> None:
         """What was said there before the bot came is looked for."""
         if event.get("user") == self._us().user and event.get("channel") in self._settings.channels:
+            self._rooms.note_open(str(event["channel"]))
             self._look_again()
 
     def _pressed(self, press: Press) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kcibot.chat.slack.answers import Answers
 from kcibot.chat.slack.ear import Ear
-from kcibot.chat.slack.errors import RateLimitedError
+from kcibot.chat.slack.errors import RateLimitedError, RoomGoneError
 from kcibot.chat.slack.heard import Us, newest_in, number
 from kcibot.chat.slack.manifest import EVENTS
 from kcibot.chat.slack.missed import Missed
@@ -54,7 +54,7 @@ class Follower:
 
     def follow(self, us: Us) -> None:
         """Connect, and return when the connection has ended. Raises KcibotError if there was none."""
-        from kcibot.chat.slack.socket import Session  # noqa: PLC0415 (the bot must not wait for Slack's libraries)
+        from kcibot.chat.slack.socket_mode import Session  # noqa: PLC0415 (the bot must not wait for Slack's libraries)
 
         self._begin()
         ping = self._settings.ping.total_seconds()
@@ -74,8 +74,7 @@ class Follower:
         self._ear.gap.set()
         if not self._ear.reached:
             newest = newest_in(self._listener.last_event(self._settings.network) or "")
-            since = max(newest or "0.0", self._missed.horizon(), key=number)
-            self._ear.reached.update(dict.fromkeys(self._settings.channels, since))
+            self._ear.reached.update(dict.fromkeys(self._settings.channels, self._missed.after(newest)))
 
     def _listen(self, greeted: Callable[[], bool], alive: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self._settings.timeout.total_seconds()
@@ -115,10 +114,13 @@ class Follower:
         return float("inf")
 
     def _deliver(self, channel: str) -> None:
-        """Raises TransientError; a channel that cannot be read at all must not keep the others waiting."""
+        """Raises TransientError; a channel that cannot be read at all must not keep the others waiting.
+
+        What was said in it meanwhile is looked for after the bot was invited again.
+        """
         try:
             lines = self._missed.lines(channel, self._ear.reached[channel])
-        except PermanentError as error:
+        except (PermanentError, RoomGoneError) as error:
             log.error("%s: what is said in %s is not heard: %s", self._settings.network, channel, error)  # noqa: TRY400 (it says all)
             return
         for line in lines:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,8 @@ class SlackSettings:
     """`channels` are ids (`C0123`) of which the bot is a member. `missed`: how far back is looked after an absence.
 
     `name` is what a mention of the bot is read as. `ping` is how often the connection is tried; after four times that
-    long without an answer it is given up.
+    long without an answer it is given up. `fonts` is where the library that draws pictures keeps its list of fonts;
+    without it none is drawn.
     """
 
     bot_token: Callable[[], str]
@@ -22,3 +24,4 @@ class SlackSettings:
     network: str = "slack"
     name: str = "kcibot"
     ping: timedelta = timedelta(seconds=10)
+    fonts: Path | None = None

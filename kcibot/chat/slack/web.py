@@ -4,12 +4,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from kcibot.chat.slack.errors import RateLimitedError, failed, refused
 from kcibot.chat.slack.settings import SlackSettings
-from kcibot.errors import KcibotError, OutcomeUnknown, PermanentError, TransientError
+from kcibot.errors import KcibotError, OutcomeUnknown, TransientError
 
 if TYPE_CHECKING:
     from slack_sdk import WebClient
@@ -23,6 +24,16 @@ UPLOAD = "files.upload"
 GLANCE_SECONDS = 1.2
 MOMENT_SECONDS, MOMENTS = 2.0, 3
 """A 429 had no effect; Slack mostly asks for a second. That is waited for, a few times, and longer ones are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What is uploaded. `described` is for people who do not see pictures, up to 1000 characters."""
+
+    name: str
+    title: str
+    content: bytes
+    described: str = ""
 
 
 def part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -74,6 +85,9 @@ class SlackWeb:
         def do(client: "WebClient") -> "SlackResponse":
             return client.api_call(method, json=arguments)
 
+        return self._done(method, do)
+
+    def _done(self, method: str, do: Callable[["WebClient"], "SlackResponse"]) -> Answer:
         for _ in range(MOMENTS):
             try:
                 return self._call(method, do, OutcomeUnknown, self._settings.bot_token)
@@ -103,15 +117,20 @@ class SlackWeb:
         )
         return str(answer.get("url", ""))
 
-    def upload(self, channel: str, thread: str, name: str, title: str, text: str) -> None:
-        """Put a text file below that message. Raises as `act`."""
+    def upload(self, channel: str, thread: str, file: File) -> None:
+        """Put a file below that message. Raises as `act`; a 429 on the way had no effect, for nothing is shown yet."""
 
         def send(client: "WebClient") -> "SlackResponse":
             return client.files_upload_v2(
-                channel=channel, thread_ts=thread, filename=name, title=title, content=text.encode()
+                channel=channel,
+                thread_ts=thread,
+                filename=file.name,
+                title=file.title,
+                content=file.content,
+                alt_txt=file.described or None,
             )
 
-        self._call(UPLOAD, send, OutcomeUnknown, self._settings.bot_token)
+        self._done(UPLOAD, send)
 
     def _call(
         self,
@@ -139,7 +158,7 @@ class SlackWeb:
         from slack_sdk import WebClient  # noqa: PLC0415 (not before it is used)
 
         if not token.strip() or not token.strip().isprintable():
-            raise PermanentError("A token of Slack's is empty, or has characters in it that no token has.")
+            raise TransientError("A token of Slack's is empty, or has characters in it that no token has.")
         # its own handlers would post again after a reset
         return WebClient(
             token.strip(),

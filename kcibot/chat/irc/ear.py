@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from irc.ctcp import DELIMITER as CTCP
+
 from kcibot.chat.irc.channels import Channels
 from kcibot.chat.irc.crowd import Crowd
-from kcibot.chat.irc.heard import CTCP, Events
+from kcibot.chat.irc.heard import Events
+from kcibot.chat.irc.lines import Line
 from kcibot.chat.irc.receipts import Receipts
 from kcibot.chat.irc.us import Us
-from kcibot.chat.irc.wire import Line
 from kcibot.core.message import Incoming
 
 HISTORY = frozenset({"chathistory", "znc.in/playback"})
@@ -25,7 +27,7 @@ class Office(Protocol):
         ...
 
 
-class Speech:
+class Ear:
     """Notices and CTCP never become events, nor does what we said ourselves."""
 
     def __init__(

@@ -2,12 +2,13 @@
 
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kcibot.chat.irc.lines import LONGEST_LINE, Line, Received, compose, fold, heard, parse, sayable
 from kcibot.chat.irc.queue import Bucket, Lane, SendQueue
 from kcibot.chat.irc.split import room, split
-from kcibot.chat.irc.wire import LONGEST_LINE, Line, Received, compose, fold, heard, parse, sayable
 from kcibot.errors import TransientError
 
 ANYTHING = st.text(st.characters(codec=None), max_size=1200)
@@ -59,6 +60,14 @@ def test_what_the_server_passes_on_is_never_cut(text: str, mask: str) -> None:
     assert "".join(pieces).encode(errors="replace").decode().replace(" ", "") == said.replace(" ", "")
 
 
+@pytest.mark.parametrize("text", ["x" * 3000, "é" * 1500, "\N{THUMBS UP SIGN}" * 700, "word " * 600])
+def test_a_line_that_is_passed_on_is_as_full_as_it_may_be_and_no_fuller(text: str) -> None:
+    mask = "relbot!relbot@somewhere.example.org"
+    first = next(split(text, room(mask, "#rel")))
+    size = len(f":{mask} ".encode() + compose("PRIVMSG", "#rel", text=first))
+    assert 508 < size <= 512
+
+
 def test_a_long_line_is_cut_between_words() -> None:
     assert list(split("aaa bbb ccc ddd", 8)) == ["aaa bbb", "ccc ddd"]
     assert list(split("aaa bbbb", 7)) == ["aaa", "bbbb"]
@@ -86,6 +95,14 @@ def test_any_bytes_are_lines_and_no_line_ends_the_reading(chunks: list[bytes]) -
         for text in received.feed(chunk):
             line = parse(text)
             assert line is None or line.command
+
+
+def test_lines_are_the_same_however_slowly_they_come_and_may_be_ten_kilobytes_long() -> None:
+    data = b":a PRIVMSG #c :" + b"x" * 10_000 + b"\r\nPING z\n:a PRIVMSG #c :Ol\xc3\xa9\r\n\r\n"
+    slow, fast = Received(), Received()
+    byte_by_byte = [text for number in range(len(data)) for text in slow.feed(data[number : number + 1])]
+    assert byte_by_byte == fast.feed(data)
+    assert len(byte_by_byte[0]) == len(":a PRIVMSG #c :") + 10_000
 
 
 @given(st.text(max_size=300))
@@ -134,6 +151,9 @@ def test_a_tag_that_we_send_cannot_end_the_tags() -> None:
 def test_names_are_equal_as_the_server_says() -> None:
     assert fold("Nick[1]^") == fold("nICK{1}~")
     assert fold("Nick[1]", "ascii") != fold("nick{1}", "ascii")
+    assert fold("Nick[1]", "rfc1459-strict") == fold("nick{1}", "rfc1459-strict")
+    assert fold("a^", "rfc1459-strict") != fold("a~", "rfc1459-strict")
+    assert fold("stra\N{LATIN SMALL LETTER SHARP S}e", "precis") != fold("strasse", "precis")
     assert fold("\N{KELVIN SIGN}im") != fold("kim")
 
 

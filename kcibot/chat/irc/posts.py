@@ -1,17 +1,23 @@
 """Saying a message once, as well as that can be done where nothing is kept: at most a line is repeated, with a mark."""
 
 import itertools
+import logging
 import time
 
+from kcibot.chat.irc.lines import unemphasised
 from kcibot.chat.irc.memory import Attempt, Memory, Where
-from kcibot.chat.irc.mouth import AGAIN, Mouth, Spoken
+from kcibot.chat.irc.mouth import AGAIN, Mouth, Spoken, Swallowed
 from kcibot.chat.irc.pace import Pace
 from kcibot.chat.irc.session import Session
 from kcibot.core.notice import URGENT, Level
-from kcibot.errors import KcibotError, TransientError
+from kcibot.errors import KcibotError, PermanentError, TransientError
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
 
 
-class Voice:
+class Posts:
     """`where` is channel and key of a message."""
 
     def __init__(self, memory: Memory, mouth: Mouth, pace: Pace) -> None:
@@ -33,8 +39,11 @@ class Voice:
     ) -> str:
         """What of these lines is not there yet. The id of the message: `known_as`, or that of its last line.
 
-        Raises TransientError if nothing was said, OutcomeUnknown if nobody can tell.
+        Raises TransientError if nothing was said, OutcomeUnknown if nobody can tell, PermanentError if the server
+        takes these words again and again and shows them to nobody.
         """
+        if self._memory.is_plain(where[0]):
+            pieces = tuple(map(unemphasised, pieces))
         before, again = self._before(where, pieces)
         left = pieces[len(before) :]
         if again:
@@ -48,10 +57,36 @@ class Voice:
         except TransientError:
             self._memory.unsaid(where)
             raise
-        except KcibotError:
+        except KcibotError as error:
             self._memory.doubt(where, attempt, known_as)
+            if isinstance(error, Swallowed) and self._gives_up(where):
+                return self._named(where, attempt.ids or ("",), known_as)
             raise
+        finally:
+            if spoken.emphasis_refused and not session.link.closed.is_set():
+                self._memory.make_plain(where[0])
+            self._fill_in(session, command, target, spoken)
         return self._named(where, before + spoken.all_ids, known_as)
+
+    def _fill_in(self, session: Session, command: str, target: str, spoken: Spoken) -> None:
+        """Once more, and without emphasis, what the server left out; not all for the sake of one line."""
+        if spoken.left_out:
+            log.warning("irc: of a message in %s the server did not pass on %s lines", target, len(spoken.left_out))
+            texts = [unemphasised(one.text) for one in spoken.left_out]
+            self._mouth.forget(session, spoken.left_out)
+            self._mouth.mention(session, command, target, texts)
+
+    def _gives_up(self, where: Where) -> bool:
+        """A server that shows nobody some words, for whatever it has against them, must not silence us for good.
+
+        Raises PermanentError when it is time to try it with other words; true when those are swallowed, too.
+        """
+        times = self._memory.swallowed(where)
+        if times == TRIES:
+            raise PermanentError(f"the IRC server swallowed it {times} times")
+        if times >= 2 * TRIES:
+            log.error("irc: the server swallows what is said in %s: %s was not said", *where)
+        return times >= 2 * TRIES
 
     def _spoken(self, session: Session, command: str, target: str, where: Where, pieces: tuple[str, ...]) -> Spoken:
         try:
