@@ -258,7 +258,10 @@ class Screen:
 
 
 def _readable(fd: int, seconds: float) -> bool:
-    """Whether there is something to read within so long. A plain select() knows no file beyond the 1,024th."""
-    with selectors.DefaultSelector() as selector:
+    """Whether there is something to read within so long.
+
+    A plain select() knows no file beyond the 1,024th, and epoll none that is no stream, such as commands in a file.
+    """
+    with selectors.PollSelector() as selector:
         selector.register(fd, selectors.EVENT_READ)
         return bool(selector.select(seconds))

@@ -10,6 +10,7 @@ TEXT = """\
 bot:
   state: state
   tick: 100ms
+  stale: 30d  # minutes pass in no time here, and /time passes over days: what was typed is wanted all the same
 
 chat:
   console: {{folder: room}}

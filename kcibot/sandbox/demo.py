@@ -1,6 +1,9 @@
 """`kcibot demo`: the sandbox, the bot beside it, and a room in the terminal or a scripted release."""
 
+import os
 import shutil
+import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,13 +37,16 @@ Prompts are numbered: approve with  /react NUMBER +1 , as another with  /as mana
 !help lists the bot's commands, /help the room's. /quit leaves; /kill kills the bot,
 and it goes on where it was. Come back with the same command.
 """
+NO_KEYBOARD = "Nobody can type here: run kcibot demo in a terminal, pipe lines into it, or let --auto play a release"
 
 
 def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: str = CONSOLE) -> int:
     """Start everything, let people talk until the one at the terminal leaves, stop everything.
 
-    With `chat` IRC the room is on an IRC network too, for whoever comes there.
+    With `chat` IRC the room is on an IRC network too, for whoever comes there. Raises UserError where nobody can type.
     """
+    if _nobody_types():
+        raise UserError(NO_KEYBOARD)
     with ExitStack() as stack:
         irc = stack.enter_context(irc_room(folder, PERSONS)) if chat == IRC else None
         sandbox, bot = stack.enter_context(_running(folder, RATE, real_yaml, begins, irc))
@@ -97,6 +103,13 @@ def told(story: str, problems: list[str], took: float, checked: int) -> int:
         click.echo(f"MISSING: {problem}", err=True)
     click.echo(f"release: {took:.1f} s; {checked} facts of the sandbox checked, {len(problems)} missing")
     return 1 if problems else 0
+
+
+def _nobody_types() -> bool:
+    """Whether the input is neither a terminal nor lines of a pipe or a file, as under cron."""
+    if sys.stdin is None or sys.stdin.closed:
+        return True
+    return stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode) and not sys.stdin.isatty()
 
 
 def _left(status: int) -> list[str]:

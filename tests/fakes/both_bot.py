@@ -8,11 +8,14 @@ from pathlib import Path
 from string import Template
 
 from kcibot.core.gate import Vote
+from kcibot.core.run import RunState
+from kcibot.sandbox.irc_network import IrcNetwork
 from kcibot.sandbox.slack import Message, Pace, SlackStandIn
 from tests.fakes.irc_bot import CONFIG, NOWHERE, Life, running_bot
 from tests.fakes.irc_server import Client, IrcServer, until
 from tests.fakes.slack_bot import OUR_APP
 from tests.fakes.slack_people import ELSEWHERE, MANAGER, OBSERVER, OPERATOR, RELEASES, team
+from tests.servers.inspircd import BOT, password
 
 SECOND = "U0MAN2"
 USERS = {"operator": OPERATOR, "manager-1": MANAGER, "manager-2": SECOND, "observer": OBSERVER}
@@ -21,11 +24,17 @@ THUMB = "\N{THUMBS UP SIGN}"
 PACE = Pace(acknowledge=3.0, retries=(0.0, 0.5, 0.5), ping=1.0)
 CHAT = Template("""\
 chat:
-  irc: {server: 127.0.0.1, port: ${port}, security: none, rate: 1000, burst: 1000, timeout: 5s, ping: 5s}
+  irc: {${irc}}
   slack: {bot_token: {file: slack-bot}, app_token: {file: slack-app}, api: "${api}"}
   rooms: ["irc:#kernelci", "slack:${channel}"]
   relay: {${relay}}
 """)
+
+SCRIPTED = Template("server: 127.0.0.1, port: ${port}, security: none, rate: 1000, burst: 1000, timeout: 5s, ping: 5s")
+REAL = Template(
+    'server: localhost, port: ${port}, ca_file: "${ca_file}", nick: kcibot, rate: 50, burst: 20, timeout: 5s, ping: 5s'
+    ", sasl: {account: kcibot, password: {file: irc-password}}"
+)
 
 
 @dataclass(frozen=True)
@@ -108,23 +117,12 @@ class Both:
 
     @property
     def config(self) -> str:
-        text = CONFIG.substitute(
-            server="x", port=1, bot="kcibot", more="", rate=1, burst=1, timeout="5s", nowhere=NOWHERE
-        )
-        head, _, rest = text.partition("chat:\n")
-        rest = rest[rest.index("people:") :]
-        for person, user in USERS.items():
-            rest = rest.replace(f"{{irc: {person}}}", f"{{irc: {person}, slack: {user}}}")
-        head = head.replace("tick: 100ms", f"tick: 100ms{self.more}")
-        chat = CHAT.substitute(port=self.irc.port, api=self.slack.api, channel=RELEASES, relay=self.relay)
-        return head + chat + rest
+        return config_of(SCRIPTED.substitute(port=self.irc.port), self.slack, self.relay, self.more)
 
     @contextmanager
     def bot(self) -> Iterator[Life]:
         """One life of it, from the moment at which it is on every network that is there."""
-        for name, token in (("bot", self.slack.app.bot_token), ("app", self.slack.app.app_token)):
-            (self.folder / f"slack-{name}").write_text(token)
-            (self.folder / f"slack-{name}").chmod(0o600)
+        keep_tokens(self.slack, self.folder)
         lives = len(self.irc.clients)
         with running_bot(self.folder, self.config) as life:
             if self.irc.is_open:
@@ -134,13 +132,7 @@ class Both:
             yield life
 
     def asked(self, words: str) -> Message:
-        """The prompt on Slack with these words in it."""
-
-        def prompts() -> list[Message]:
-            return [one for one in self.slack.posted(RELEASES) if words in str(one.blocks) and button(one)]
-
-        until(lambda: bool(prompts()), lambda: f"no prompt {words!r} on Slack")
-        return prompts()[0]
+        return asked(self.slack, words)
 
     def told(self, words: str) -> list[Message]:
         """The bot's messages on Slack with these words in them."""
@@ -157,6 +149,16 @@ class Both:
         return found[1]
 
 
+def asked(slack: SlackStandIn, words: str) -> Message:
+    """The prompt on Slack with these words in it."""
+
+    def prompts() -> list[Message]:
+        return [one for one in slack.posted(RELEASES) if words in str(one.blocks) and button(one)]
+
+    until(lambda: bool(prompts()), lambda: f"no prompt {words!r} on Slack")
+    return prompts()[0]
+
+
 def button(message: Message) -> str:
     """The id of the button with which the message is approved."""
     return next((one["action_id"] for one in message.buttons() if one["value"].startswith("!approve")), "")
@@ -168,13 +170,81 @@ def votes(life: Life) -> Sequence[Vote]:
     return [vote for vote in journal.votes(journal.asks(1)[0]) if not vote.withdrawn] if journal.asks(1) else []
 
 
+def config_of(irc: str, slack: SlackStandIn, relay: str = "", more: str = "") -> str:
+    """The configuration of a bot on both networks."""
+    text = CONFIG.substitute(server="x", port=1, bot="kcibot", more="", rate=1, burst=1, timeout="5s", nowhere=NOWHERE)
+    head, _, rest = text.partition("chat:\n")
+    rest = rest[rest.index("people:") :]
+    for person, user in USERS.items():
+        rest = rest.replace(f"{{irc: {person}}}", f"{{irc: {person}, slack: {user}}}")
+    head = head.replace("tick: 100ms", f"tick: 100ms{more}")
+    return head + CHAT.substitute(irc=irc, api=slack.api, channel=RELEASES, relay=relay) + rest
+
+
+def keep_tokens(slack: SlackStandIn, folder: Path) -> None:
+    keep(folder / "slack-bot", slack.app.bot_token)
+    keep(folder / "slack-app", slack.app.app_token)
+
+
+def keep(file: Path, secret: str) -> None:
+    file.write_text(secret)
+    file.chmod(0o600)
+
+
 @contextmanager
-def both(folder: Path, relay: str = "", more: str = "") -> Iterator[Both]:
-    """`relay` and `more` are what the configuration says for chat.relay, and beside the tick of the bot."""
+def bot_on_both(network: IrcNetwork, slack: SlackStandIn, folder: Path) -> Iterator[Life]:
+    """On a real IRC network, with TLS and an account, and on Slack."""
+    keep_tokens(slack, folder)
+    keep(folder / "irc-password", password(BOT))
+    irc = REAL.substitute(port=network.tls_port, ca_file=network.ca_file)
+    with running_bot(folder, config_of(irc, slack)) as life:
+        until(lambda: slack.connections > 0, lambda: "no bot on Slack")
+        yield life
+
+
+@contextmanager
+def slack_team() -> Iterator[SlackStandIn]:
+    """With everybody in the channel of the releases, and the bot in another one, too, that it does not serve."""
     with team(PACE, OUR_APP) as slack:
         slack.add_person(SECOND, "man2")
         slack.workspace.channel(RELEASES).members.add(SECOND)
         slack.workspace.channel(ELSEWHERE).members.add(slack.app.user)
+        yield slack
+
+
+def started(rooms: Both) -> None:
+    """A release that waits for two votes."""
+    rooms.irc.say("operator", "!toy start")
+    rooms.irc.prompt()
+    rooms.asked("Push it")
+
+
+def caught_up(rooms: Both) -> None:
+    """Both networks were answered once more: what was said there before has had its effect."""
+    word = f"behind-{len(rooms.irc.said)}"
+    rooms.irc.say("manager-2", f"!ping {word}")
+    rooms.irc.hear(f"pong {word}")
+    rooms.slack.say(OBSERVER, RELEASES, f"!ping {word}")
+    rooms.tell(f"pong {word}")
+
+
+def nothing_began(rooms: Both, life: Life) -> None:
+    """Neither before nor until after both networks have answered once more."""
+    caught_up(rooms)
+    assert life.bot.world.journal.open_runs() == ()
+
+
+def still_waits(rooms: Both, life: Life) -> None:
+    """Nobody's vote was counted."""
+    caught_up(rooms)
+    assert votes(life) == []
+    assert (life.run.state, life.target.effects) == (RunState.WAITING, 0)
+
+
+@contextmanager
+def both(folder: Path, relay: str = "", more: str = "") -> Iterator[Both]:
+    """`relay` and `more` are what the configuration says for chat.relay, and beside the tick of the bot."""
+    with slack_team() as slack:
         irc = IrcRoom()
         irc.start()
         try:

@@ -11,13 +11,11 @@ import pytest
 from kcibot.core.message import EventKind, Incoming, Place
 from kcibot.core.run import RunState
 from tests.fakes.bench import ROOM
-from tests.fakes.both_bot import CHANNEL, SECOND, Both, both, button, votes
+from tests.fakes.both_bot import CHANNEL, SECOND, Both, both, nothing_began, started, still_waits, votes
 from tests.fakes.irc_bot import Life
 from tests.fakes.irc_server import until
-from tests.fakes.slack_people import ELSEWHERE, GUEST, MANAGER, OBSERVER, OPERATOR, RELEASES
+from tests.fakes.slack_people import ELSEWHERE, MANAGER, OBSERVER, OPERATOR, RELEASES
 from tests.fakes.toys import Target, push, toy_bench
-
-LOOKALIKE = "\N{CYRILLIC SMALL LETTER O}perator"
 
 
 @pytest.fixture
@@ -30,31 +28,6 @@ def rooms(tmp_path: Path) -> Iterator[Both]:
 def life(rooms: Both) -> Iterator[Life]:
     with rooms.bot() as one:
         yield one
-
-
-def started(rooms: Both) -> None:
-    """A release that waits for two votes."""
-    rooms.irc.say("operator", "!toy start")
-    rooms.irc.prompt()
-    rooms.asked("Push it")
-
-
-def nothing_began(rooms: Both, life: Life) -> None:
-    """Neither before nor until after both networks have answered once more."""
-    rooms.irc.say("manager-2", "!ping behind")
-    rooms.irc.hear("pong behind")
-    rooms.slack.say(OBSERVER, RELEASES, "!ping behind")
-    until(lambda: len(rooms.told("pong behind")) == 1)
-    assert life.bot.world.journal.open_runs() == ()
-
-
-def still_waits(rooms: Both, life: Life) -> None:
-    rooms.irc.say("manager-2", "!ping behind")
-    rooms.irc.hear("pong behind")
-    rooms.slack.say(OBSERVER, RELEASES, "!ping behind")
-    until(lambda: len(rooms.told("pong behind")) == 1)
-    assert votes(life) == []
-    assert (life.run.state, life.target.effects) == (RunState.WAITING, 0)
 
 
 def stored(life: Life) -> int:
@@ -86,19 +59,6 @@ def test_a_nick_that_was_changed_after_identifying_takes_its_account_along_and_l
     still_waits(rooms, life)
     rooms.irc.mark("innocent", rooms.irc.prompt().msgid, account="manager-1")
     until(lambda: [vote.person for vote in votes(life)] == ["manager-1"])
-
-
-def test_a_name_of_letters_that_look_the_same_is_nobodys(rooms: Both, life: Life) -> None:
-    rooms.slack.add_person("U0FAKE", LOOKALIKE)
-    rooms.slack.workspace.channel(RELEASES).members.add("U0FAKE")
-    rooms.irc.join(LOOKALIKE)
-    rooms.irc.say(LOOKALIKE, "!toy start")
-    rooms.irc.hear("needs the role")
-    rooms.slack.say("U0FAKE", RELEASES, "!toy start")
-    until(lambda: any(one.user == "U0FAKE" for one in rooms.slack.ephemerals))
-    nothing_began(rooms, life)
-    who = [entry.entry.who for entry in life.bot.world.journal.audit_tail(5) if entry.entry.what == "refused"]
-    assert who == [f"irc user {LOOKALIKE}", f"slack user {LOOKALIKE} (U0FAKE)"]
 
 
 def test_a_display_name_of_anothers_gives_no_authority(rooms: Both, life: Life) -> None:
@@ -145,40 +105,6 @@ def test_a_reaction_on_what_somebody_else_said_is_no_vote(rooms: Both, life: Lif
     rooms.irc.mark("manager-1", "id1")
     rooms.irc.mark("manager-1", "no-such-line")
     still_waits(rooms, life)
-
-
-def test_a_button_pressed_by_somebody_without_the_role_is_no_vote(rooms: Both, life: Life) -> None:
-    started(rooms)
-    go = rooms.asked("Push it")
-    rooms.slack.press(GUEST, RELEASES, go.ts, button(go))
-    until(lambda: any(one.user == GUEST for one in rooms.slack.ephemerals))
-    still_waits(rooms, life)
-
-
-def test_a_stolen_button_payload_that_is_replayed_or_changed_is_worth_nothing(rooms: Both, life: Life) -> None:
-    started(rooms)
-    go = rooms.asked("Push it")
-    payload = rooms.slack.press(MANAGER, RELEASES, go.ts, button(go))
-    until(lambda: len(votes(life)) == 1)
-    rooms.slack.interact(payload)
-    forged = json.loads(json.dumps(payload))
-    forged["actions"][0]["value"] = "!toy start"
-    forged["actions"][0]["action_ts"] = "1795300000.000001"
-    rooms.slack.interact(forged)
-    moved = json.loads(json.dumps(payload))
-    moved["container"]["channel_id"] = moved["channel"]["id"] = ELSEWHERE
-    moved["user"]["id"] = SECOND
-    rooms.slack.interact(moved)
-    rooms.slack.say(OBSERVER, RELEASES, "!ping behind")
-    rooms.tell("pong behind")
-    assert [vote.person for vote in votes(life)] == ["manager-1"]
-    assert len(life.bot.world.journal.open_runs()) == 1
-    rooms.slack.press(SECOND, RELEASES, go.ts, button(go))
-    rooms.asked("Deploy it")
-    rooms.slack.interact(payload)  # a question later, the same button
-    rooms.slack.say(OBSERVER, RELEASES, "!ping later")
-    rooms.tell("pong later")
-    assert life.bot.world.journal.votes(life.bot.world.journal.asks(1)[1]) == ()
 
 
 # ---- what is no command --------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +12,14 @@ import pytest
 
 from kcibot import config
 from kcibot.app import registry
-from kcibot.core import sender
+from kcibot.core import absence, sender
 from kcibot.core.run import RunState
-from tests.fakes.both_bot import SECOND, Both, both, button, votes
+from tests.fakes.both_bot import SECOND, Both, both, button, caught_up, votes
 from tests.fakes.irc_server import until
 from tests.fakes.slack_people import MANAGER, OPERATOR, RELEASES
 
-LATE = 25.0
+AWAY = "messages were said meanwhile"
+LATE = 60.0
 """Seconds until a network that was away is tried again, at the latest."""
 
 
@@ -145,9 +145,9 @@ def test_nothing_is_relayed_where_that_is_configured_but_what_was_begun_there(tm
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network counts as away, and is tried again, after a moment."""
-    monkeypatch.setattr(sender, "DIGEST_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(absence, "LONG_SECONDS", 0.0)
     monkeypatch.setattr(sender, "DIGEST_FROM", 2)
-    monkeypatch.setattr(sender, "LONGEST_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(absence, "LONGEST_WAIT_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -163,9 +163,10 @@ def test_a_release_goes_on_without_irc_which_is_told_in_one_message(
         rooms.slack.react(SECOND, RELEASES, rooms.asked("Deploy it").ts, "+1")
         life.ends()
         until(lambda: "irc: not delivered yet" in caplog.text)
-        time.sleep(0.3)  # so that it was away for long enough
         rooms.irc.start()
-        until(lambda: bool(rooms.irc.heard("messages were said meanwhile")), lambda: f"{rooms.irc.said}", LATE)
+        until(lambda: bool(rooms.irc.heard(AWAY)), lambda: f"{rooms.irc.said}", LATE)
+        caught_up(rooms)
+        assert len(rooms.irc.heard(AWAY)) == 1
         assert len(rooms.irc.heard("on slack:")) <= 4
         assert (life.target.value, life.target.effects) == ("newer", 2)
 
@@ -184,9 +185,10 @@ def test_a_release_goes_on_without_slack_which_is_told_in_one_message(
         rooms.irc.mark("manager-2", second.msgid)
         life.ends()
         until(lambda: "slack: not delivered yet" in caplog.text)
-        time.sleep(0.3)  # so that it was away for long enough
         rooms.slack.open_port()
-        rooms.tell("messages were said meanwhile")
+        rooms.tell(AWAY)
+        caught_up(rooms)
+        assert len(rooms.told(AWAY)) == 1
         assert (life.target.value, life.target.effects) == ("newer", 2)
 
 

@@ -10,7 +10,7 @@ from kcibot.sandbox.irc_network import IrcNetwork
 from kcibot.sandbox.irc_person import IrcPerson, Seen
 from tests.fakes.irc_bot import Life, bot_on
 from tests.fakes.irc_person import CHANNEL, THUMB, ask, come, hear, owner, stranger
-from tests.servers.inspircd import irc_network
+from tests.servers.inspircd import BOT, irc_network
 
 GO = "!approve"
 
@@ -149,3 +149,28 @@ def test_one_account_in_two_clients_is_one_vote(network: IrcNetwork, life: Life)
         assert [vote.person for vote in votes] == ["manager-1"]
         assert life.run.state is RunState.WAITING
         again.close()
+
+
+def test_a_reaction_that_only_the_bot_sees_and_one_on_anothers_words_are_no_votes(
+    network: IrcNetwork, life: Life
+) -> None:
+    with come(network, "operator", "manager-1") as (operator, manager):
+        prompt = ask(operator, "!toy start", GO)
+        manager.react(BOT, prompt.msgid, THUMB)
+        operator.say(CHANNEL, f"please !approve {code(prompt.text)}")
+        please = manager.wait_for_text("please !approve", "operator")
+        manager.react(CHANNEL, please.msgid, THUMB)
+        manager.say(BOT, f"!approve {code(prompt.text)}")
+        ask(manager, "!ping behind", "pong behind")
+        assert life.bot.world.journal.votes(life.bot.world.journal.asks(1)[0]) == ()
+
+
+def test_lines_that_are_no_text_or_too_long_do_no_harm(network: IrcNetwork, life: Life) -> None:
+    with come(network, "operator") as (operator,):
+        operator.send_bytes(b"PRIVMSG #kernelci :!toy \xff\xfe\x80")
+        operator.send_bytes(b"@+draft/react=\xff;+draft/reply=\xfe TAGMSG #kernelci")
+        operator.send_bytes(b"PRIVMSG #kernelci :\xff\xfe !toy start")
+        operator.send_bytes(b"PRIVMSG #kernelci :!" + b"x" * 7000)
+        operator.send_bytes(b"PRIVMSG #kernelci :hello\r!toy start\0")
+        ask(operator, "!ping behind", "pong behind")
+        assert life.bot.world.journal.open_runs() == ()

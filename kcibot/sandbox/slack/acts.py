@@ -71,6 +71,13 @@ class Acts:
             message.attachments = [_forwarded(original, self.workspace.channel(source).name)]
             return self.workspace.post(message).ts
 
+    def attach(self, user: str, channel: str, filename: str, comment: str = "") -> str:
+        """The ts of a message by which a file is shared: subtype file_share, its text is the comment."""
+        with self.workspace.lock:
+            message = human(self.workspace, self._inside(user, channel), channel, comment)
+            message.subtype, message.files = "file_share", [{"id": self.workspace.new_id("F"), "name": filename}]
+            return self.workspace.post(message).ts
+
     def edit(self, user: str, channel: str, ts: str, text: str) -> None:
         """The author gives it another text, taken as it is."""
         with self.workspace.lock:

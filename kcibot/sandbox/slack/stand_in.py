@@ -41,6 +41,7 @@ class SlackStandIn(Acts, StandIn):
         self._remarks: list[str] = []
         self._limits: list[tuple[str, int]] = []
         self._limits_lock = threading.Lock()
+        self._shut_out = ""
 
     @property
     def api(self) -> str:
@@ -82,7 +83,7 @@ class SlackStandIn(Acts, StandIn):
         try:
             if method is None:
                 raise Refusal("unknown_method", req_method=name)  # noqa: TRY301 (answered as every other refusal)
-            given = read(request, method, self.app)
+            given = read(request, method, self.app, self._shut_out)
             value = self._answer(name, method, given, warnings)
         except Refusal as refused:
             value = refused.as_json()
@@ -173,6 +174,13 @@ class SlackStandIn(Acts, StandIn):
     def lie(self, method: str, change: Callable[[Any], Any], times: int = 1) -> None:
         """The next `times` answers of that method are passed through `change`; the effect is the true one."""
         self.faults.add(Fault(FaultKind.CHANGED, f"{API}{method}$", times, change=change))
+
+    def shut_out(self, error: str = "token_revoked") -> None:
+        """Refuse both tokens with that error (also: account_inactive, token_expired), until `let_in`."""
+        self._shut_out = error
+
+    def let_in(self) -> None:
+        self._shut_out = ""
 
     def refuse_websockets(self, times: int = 1) -> None:
         """The next `times` opening handshakes are answered with 503."""

@@ -90,11 +90,13 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def read(request: Request, method: Method, app: SlackApp) -> dict[str, Any]:
-    """The call's arguments, once its token was found good for the method. Raises Refusal."""
+def read(request: Request, method: Method, app: SlackApp, shut_out: str = "") -> dict[str, Any]:
+    """The call's arguments, once its token was found good for the method. Raises Refusal, `shut_out` for any token."""
     given = arguments(request, method.json_refused)
     token = header(request, "Authorization").removeprefix("Bearer ").strip() or str(given.get("token", ""))
     given.pop("token", None)
+    if shut_out:
+        raise Refusal(shut_out)
     _check_token(token, method, app)
     return given
 
