@@ -27,7 +27,7 @@ import jenkins
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Request, Response, StandIn
 from kcibot.sandbox.jenkins import JenkinsStandIn, succeed_after
-from kcibot.sandbox.kernelci_definitions import pipeline_xml
+from kcibot.sandbox.kernelci.definitions import pipeline_xml
 from kcibot.services.jenkins.adapter import JenkinsServer
 
 USER, TOKEN = "bot", "11aabbccddeeff00112233445566778899"

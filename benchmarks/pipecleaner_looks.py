@@ -39,8 +39,8 @@ from kcibot.core.run import StepRecord, StepState
 from kcibot.core.world import World
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Request, Response, StandIn
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import production
+from kcibot.sandbox.kernelci.settings import production
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.store.codec import PydanticCodec
 from kcibot.store.opening import Store, open_store
 from kcibot_commands.pipecleaner.configs import PipecleanerArgs

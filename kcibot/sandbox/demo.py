@@ -18,9 +18,9 @@ from kcibot.chat.transcript import transcript
 from kcibot.core.command import read_span
 from kcibot.errors import UserError
 from kcibot.sandbox.bot_process import BotProcess
-from kcibot.sandbox.irc_play import voices
-from kcibot.sandbox.irc_room import IrcRoom, irc_room
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.irc.play import voices
+from kcibot.sandbox.irc.room import IrcRoom, irc_room
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.play import Play
 from kcibot.sandbox.proof import Proof
 

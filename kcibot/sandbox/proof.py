@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kcibot.sandbox.jenkins.model import UserCause
-from kcibot.sandbox.kernelci import PRODUCTION, TREE, Sandbox
+from kcibot.sandbox.kernelci.world import PRODUCTION, TREE, Sandbox
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY, FRONTEND, FRONTEND_HOST
 
 RELEASED = ("core", "backend", "frontend", "jenkins")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from kcibot.chat.room import Room, RoomKind
 from kcibot.sandbox.jenkins.model import Job
-from kcibot.sandbox.kernelci import PRODUCTION
-from kcibot.sandbox.kernelci_definitions import KERNEL_BUILD, MONITOR, TEST_RUNNER, TRIGGER
-from kcibot.sandbox.kernelci_settings import Faults, Settings
+from kcibot.sandbox.kernelci.definitions import KERNEL_BUILD, MONITOR, TEST_RUNNER, TRIGGER
+from kcibot.sandbox.kernelci.settings import Faults, Settings
+from kcibot.sandbox.kernelci.world import PRODUCTION
 from tests.chaos.around import pushes
 from tests.chaos.checks import rows
 from tests.chaos.persons import Speakers

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from kcibot.chat.room import CHANNEL, Event, Room
 from kcibot.sandbox.jenkins.model import UserCause
-from kcibot.sandbox.kernelci import PRODUCTION
-from kcibot.sandbox.kernelci_definitions import ROOTFS_TRIGGER
-from kcibot.sandbox.kernelci_settings import Settings
+from kcibot.sandbox.kernelci.definitions import ROOTFS_TRIGGER
+from kcibot.sandbox.kernelci.settings import Settings
+from kcibot.sandbox.kernelci.world import PRODUCTION
 from kcibot.sandbox.proof import MONITOR, RELEASED
 from kcibot.sandbox.targets import BACKEND, FRONTEND
 from tests.chaos.persons import Speakers

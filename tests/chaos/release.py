@@ -8,8 +8,8 @@ from pathlib import Path
 from kcibot.app import registry
 from kcibot.chat.room import Event, Room
 from kcibot.core.registry import Registry
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Settings
+from kcibot.sandbox.kernelci.settings import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.proof import Proof
 from tests.chaos.around import hook_repository, pushes, trap_mailbox, trap_server
 from tests.chaos.persons import Speakers

@@ -10,7 +10,7 @@ import pytest
 
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
+from kcibot.sandbox.docker_engine.facts import Trouble, TroubleKind
 from kcibot_commands import runs
 from kcibot_commands.images import back as images_back
 from kcibot_commands.images import verbs as images

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import bot, forward, start
 from tests.fakes.sandbox_bench import sandbox

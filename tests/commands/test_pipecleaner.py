@@ -8,8 +8,8 @@ import pytest
 
 from kcibot.core.run import RunState
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.pipecleaner_bench import (
     KERNELS,

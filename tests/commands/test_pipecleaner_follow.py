@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from kcibot.core.run import StepState
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.jenkins.running import succeed_after
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sdk import Remember
 from kcibot_commands.pipecleaner.progress import lines
 from kcibot_commands.pipecleaner.record import KERNELS as KERNEL_RECORD

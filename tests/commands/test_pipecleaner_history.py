@@ -10,8 +10,8 @@ import pytest
 from kcibot.chat.console_render import render
 from kcibot.core.journal import Remember
 from kcibot.core.notice import Notice
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.baseline import HISTORY
 from kcibot_commands.pipecleaner.history import HEADS
 from kcibot_commands.pipecleaner.past import Past, baseline_row, found, meant, past, picture

@@ -8,8 +8,8 @@ from typing import Any
 
 from kcibot.core.journal import EffectState, SaveEffect, SaveRun
 from kcibot.core.run import StepState, waiting
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.world import Sandbox
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import bot, cleaned, forward, job, start
 from tests.fakes.pipecleaner_following import AMBIENT, STEP, given, kernelci, messages

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.run import StepState
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
-from kcibot.sandbox.kernelci_settings import Faults
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.settings import Faults
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.rules.verdict import Kind, Verdict
 from kcibot_commands.rules.verdict_reasons import Level
 from tests.fakes.bench import Bench

@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 
 from kcibot.core.run import RunState, StepState
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sdk import Gate, Procedure
 from kcibot_commands import locks, runs
 from kcibot_commands.pipecleaner.configs import PipecleanerArgs

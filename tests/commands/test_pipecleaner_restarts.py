@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.run import RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Faults, Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.settings import Faults, Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.results import Compared
 from kcibot_commands.pipecleaner.state import Following
 from kcibot_commands.rules.results import Ended

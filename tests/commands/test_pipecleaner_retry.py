@@ -10,10 +10,10 @@ import pytest
 
 from kcibot.core.journal import SaveRun
 from kcibot.core.run import RunState, StepState, waiting
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Faults, Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.settings import Faults, Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.attempts import FAILURES, RETRIES
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.bench import Bench

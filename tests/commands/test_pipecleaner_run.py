@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.run import StepState
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
 from kcibot.sandbox.jenkins.model import UpstreamCause
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.configs import How
 from kcibot_commands.rules.results import Ended
 from kcibot_commands.rules.verdict import Kind

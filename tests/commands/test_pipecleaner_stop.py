@@ -8,8 +8,8 @@ import pytest
 
 from kcibot.core.run import StepState
 from kcibot.core.watching import Watching
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.left import FOLLOWED, LEFT
 from kcibot_commands.pipecleaner.progress import lines
 from kcibot_commands.rules.results import Ended

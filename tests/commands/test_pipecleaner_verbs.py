@@ -10,9 +10,9 @@ from kcibot.chat.console_render import render
 from kcibot.core.gate import AskState
 from kcibot.core.notice import Level, Notice
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.bench import Bench
 from tests.fakes.pipecleaner_bench import approve, bot, cleaned, compared, forward, job, once_accepted, start

@@ -8,8 +8,8 @@ import pytest
 
 from kcibot.core.procedure import Step
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands import release
 from tests.fakes.bench import Bench
 from tests.fakes.sandbox_bench import sandbox, sandbox_bench

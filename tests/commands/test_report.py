@@ -9,9 +9,9 @@ import pytest
 
 from kcibot.core.message import Place
 from kcibot.core.run import Run, RunState, StepKind, StepRecord, StepState
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sdk import (
     Approval,
     Context,

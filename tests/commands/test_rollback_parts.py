@@ -9,7 +9,7 @@ import pytest
 
 from kcibot.core.ports import ImageBuild
 from kcibot.core.run import RunState, StepState
-from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
+from kcibot.sandbox.docker_engine.facts import Trouble, TroubleKind
 from kcibot_commands.images import verbs as images
 from kcibot_commands.rootfs.settings import CommitTo, RootfsSettings
 from tests.fakes.kernelci_bench import Followed, alerts, killed, lines, revive, with_ports

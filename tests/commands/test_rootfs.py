@@ -12,9 +12,9 @@ from kcibot.core.journal import Remember
 from kcibot.core.ports import GitRemote
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import OutcomeUnknown
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.storage import rootfs_folder
 from kcibot_commands.rootfs.builds import TOPIC
 from kcibot_commands.rootfs.moving import UpdatedUrls

@@ -10,7 +10,7 @@ import pytest
 
 from kcibot.core.ports import FileStore
 from kcibot.core.run import RunState, StepState
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.storage import rootfs_folder
 from kcibot_commands.rootfs.settings import CommitTo
 from tests.fakes.rootfs_bench import approve, bot, build, git, push_to, shown, text_at

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.run import RunState
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.storage import rootfs_folder
 from kcibot_commands.rootfs.builds import RootfsBuild
 from kcibot_commands.rootfs.verbs import UPDATE

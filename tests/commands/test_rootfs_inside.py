@@ -9,8 +9,8 @@ import pytest
 
 from kcibot.core.procedure import Gate, Procedure
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands import release, runs
 from kcibot_commands.plan.steps import Plan, plan
 from kcibot_commands.release import RELEASE, about_plan, amended

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.mailbox import MailFault
 from kcibot.sandbox.storage import rootfs_folder
 from kcibot.sandbox.tracker import TrackerStandIn

@@ -8,10 +8,10 @@ import pytest
 
 from kcibot.core.run import RunState, StepState
 from kcibot.errors import OutcomeUnknown
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps, WaitFor
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_definitions import Parameter, pipeline_xml
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.definitions import Parameter, pipeline_xml
+from kcibot.sandbox.kernelci.world import Sandbox
 from tests.fakes.kernelci_bench import Followed
 from tests.fakes.rootfs_bench import FILE, approve, bot, build, builds_of, built, git, push_to, shown, text_at
 from tests.fakes.sandbox_bench import sandbox, sandbox_ports

@@ -12,7 +12,7 @@ import requests
 from kcibot.core.ports import Base, ImageBuild, ImageRegistry, Origin
 from kcibot.errors import NotFound, PermanentError
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.docker_engine import DockerEngineStandIn
+from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
 from kcibot.sandbox.registry import SCHEMA2, RegistryStandIn
 from kcibot.services.images.adapter import DockerImages
 from tests.servers import docker as servers

@@ -13,8 +13,8 @@ from kcibot.core.cancel import Cancel
 from kcibot.core.ports import Base, ImageBuild, Origin
 from kcibot.errors import Aborted, ConfigError, NotFound, OutcomeUnknown, PermanentError, TransientError
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.docker_engine import DockerEngineStandIn
-from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
+from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
+from kcibot.sandbox.docker_engine.facts import Trouble, TroubleKind
 from kcibot.sandbox.http import Fault, FaultKind, Request
 from kcibot.sandbox.registry import AuthScheme, RegistryStandIn
 from kcibot.services.images.adapter import DockerImages

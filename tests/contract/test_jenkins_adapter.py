@@ -17,7 +17,7 @@ from kcibot.errors import KcibotError, NotFound, OutcomeUnknown, PermanentError,
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, RunningBuild, Steps, User, WaitFor, succeed_after
-from kcibot.sandbox.kernelci_definitions import Parameter, pipeline_xml
+from kcibot.sandbox.kernelci.definitions import Parameter, pipeline_xml
 from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.troubles import BAD_ANSWERS, HALF_A_LOG, LOOKS, NO_EFFECT, WITHOUT_BODY
 

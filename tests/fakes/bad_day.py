@@ -16,8 +16,8 @@ from kcibot.chat.room import Event, Room, RoomKind
 from kcibot.chat.transcript import transcript
 from kcibot.core.notice import Level, Notice
 from kcibot.sandbox.bot_process import BotProcess
-from kcibot.sandbox.kernelci import PRODUCTION, Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import PRODUCTION, Sandbox
 from tests.fakes.bench import BEGINS
 
 PATIENCE_SECONDS = 60.0

@@ -9,7 +9,7 @@ from string import Template
 
 from kcibot.core.gate import Vote
 from kcibot.core.run import RunState
-from kcibot.sandbox.irc_network import IrcNetwork
+from kcibot.sandbox.irc.network import IrcNetwork
 from kcibot.sandbox.slack import Message, Pace, SlackStandIn
 from tests.fakes.irc_bot import CONFIG, NOWHERE, Life, running_bot
 from tests.fakes.irc_server import Client, IrcServer, until

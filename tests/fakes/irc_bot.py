@@ -15,7 +15,7 @@ from kcibot.core.procedure import Context, Gate, Procedure
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
 from kcibot.core.run import Run, RunState
-from kcibot.sandbox.irc_network import IrcNetwork
+from kcibot.sandbox.irc.network import IrcNetwork
 from tests.fakes.toys import Target, push
 from tests.servers.inspircd import BOT, password
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from kcibot.sandbox.irc_network import IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson, Seen
+from kcibot.sandbox.irc.network import IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson, Seen
 from tests.servers.inspircd import BOT, password
 
 CHANNEL = "#kernelci"

@@ -27,8 +27,8 @@ from kcibot.core.run import Run
 from kcibot.errors import OutcomeUnknown, PermanentError
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.config_text import config_text
-from kcibot.sandbox.docker_engine import DockerEngineStandIn
-from kcibot.sandbox.kernelci import IMAGES
+from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
+from kcibot.sandbox.kernelci.world import IMAGES
 from kcibot.sandbox.mailbox import MailboxStandIn
 from kcibot.sandbox.registry import RegistryStandIn
 from kcibot.sandbox.repositories import create_repositories

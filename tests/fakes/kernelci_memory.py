@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence, Set
 from datetime import timedelta
 
 from kcibot.core.ports import Revision
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins.model import Run
-from kcibot.sandbox.kernelci_boards import Board
-from kcibot.sandbox.kernelci_jobs import KernelciJobs
-from kcibot.sandbox.kernelci_kernels import Kernel
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.boards import Board
+from kcibot.sandbox.kernelci.jobs import KernelciJobs
+from kcibot.sandbox.kernelci.kernels import Kernel
 
 
 class Memory:

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sdk import Gate, Procedure
 from kcibot_commands import approvals, notify, runs
 from kcibot_commands.pipecleaner import history as pipecleaner_history

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from kcibot.core.run import StepState
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Faults, Settings
+from kcibot.sandbox.kernelci.settings import Faults, Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.pipecleaner.record import topic
 from tests.fakes.bench import Bench
 from tests.fakes.sandbox_bench import sandbox

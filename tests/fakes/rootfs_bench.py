@@ -7,7 +7,7 @@ from typing import Any
 from kcibot.core.journal import Forget, Remember
 from kcibot.core.ports import Ports, RefUpdate
 from kcibot.core.run import Run, StepState
-from kcibot.sandbox.kernelci import Sandbox
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.tracker import REPOSITORY, TOKEN, TrackerStandIn
 from kcibot.services.tracker import HttpTracker
 from kcibot_commands import runs

@@ -12,8 +12,8 @@ from kcibot.config import Config, load
 from kcibot.core.ports import Ports
 from kcibot.core.redact import Redactor
 from kcibot.core.registry import Registry
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_jobs import Settings
+from kcibot.sandbox.kernelci.jobs import Settings
+from kcibot.sandbox.kernelci.world import Sandbox
 from tests.fakes.bench import BEGINS, Bench, HandClock, make_bench
 
 

@@ -12,9 +12,9 @@ import pytest
 from kcibot.chat.room import RoomKind
 from kcibot.core.ports import Revision
 from kcibot.sandbox.bot_process import BotProcess
-from kcibot.sandbox.docker_engine_facts import Trouble, TroubleKind
+from kcibot.sandbox.docker_engine.facts import Trouble, TroubleKind
 from kcibot.sandbox.http import Fault, FaultKind
-from kcibot.sandbox.kernelci_kernels import Kernel
+from kcibot.sandbox.kernelci.kernels import Kernel
 from kcibot.sandbox.mailbox import MailFault
 from kcibot.sandbox.proof import Proof
 from kcibot.sandbox.targets import BACKEND, BACKEND_HOST, CELERY

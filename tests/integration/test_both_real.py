@@ -7,8 +7,8 @@ import pytest
 
 from kcibot.core import absence, sender
 from kcibot.core.run import RunState
-from kcibot.sandbox.irc_network import IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson, Seen
+from kcibot.sandbox.irc.network import IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson, Seen
 from kcibot.sandbox.slack import SlackStandIn
 from tests.fakes.both_bot import SECOND, asked, bot_on_both, button, slack_team, votes
 from tests.fakes.irc_person import CHANNEL, THUMB, ask, come, hear, meet, stranger

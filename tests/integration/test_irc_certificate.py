@@ -10,9 +10,9 @@ import pytest
 
 from kcibot.chat.irc.adapter import IrcChat
 from kcibot.chat.irc.settings import IrcSettings, Mechanism
-from kcibot.sandbox import irc_config
 from kcibot.sandbox.certificate import new_certificate
-from kcibot.sandbox.irc_network import PACKAGES, IrcNetwork
+from kcibot.sandbox.irc import config as irc_config
+from kcibot.sandbox.irc.network import PACKAGES, IrcNetwork
 from tests.fakes.irc_bench import HASTY, Ear
 from tests.fakes.irc_person import CHANNEL, owner, stranger
 from tests.fakes.irc_server import until

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from kcibot.errors import TransientError, UserError
-from kcibot.sandbox import irc_network
-from kcibot.sandbox.irc_network import PACKAGES, IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson
+from kcibot.sandbox.irc import network as irc_network
+from kcibot.sandbox.irc.network import PACKAGES, IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson
 from tests.fakes.irc_server import until
 from tests.servers.floor import needed
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.sandbox.irc_network import IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson
+from kcibot.sandbox.irc.network import IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson
 from tests.fakes.irc_bot import bot_on
 from tests.fakes.irc_person import CHANNEL, THUMB, ask, come, hear, meet, owner, stranger
 from tests.servers.inspircd import BOT, irc_network

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.sandbox.irc_person import IrcPerson
+from kcibot.sandbox.irc.person import IrcPerson
 from tests.fakes.irc_bot import Life, bot_on_plain
 from tests.fakes.irc_person import CHANNEL, ask, hear, meet, stranger
 from tests.servers.inspircd import BOT

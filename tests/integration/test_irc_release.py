@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.run import RunState
-from kcibot.sandbox.irc_network import IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson, Seen
+from kcibot.sandbox.irc.network import IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson, Seen
 from tests.fakes.irc_bot import Life, bot_on
 from tests.fakes.irc_person import CHANNEL, THUMB, ask, come, hear, owner, stranger
 from tests.servers.inspircd import BOT, irc_network

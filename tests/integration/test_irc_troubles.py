@@ -11,9 +11,9 @@ import pytest
 
 from kcibot.core.run import RunState
 from kcibot.errors import TransientError
-from kcibot.sandbox.irc_config import Flood
-from kcibot.sandbox.irc_network import IrcNetwork
-from kcibot.sandbox.irc_person import IrcPerson, Seen
+from kcibot.sandbox.irc.config import Flood
+from kcibot.sandbox.irc.network import IrcNetwork
+from kcibot.sandbox.irc.person import IrcPerson, Seen
 from tests.fakes.irc_bot import Life, bot_on
 from tests.fakes.irc_person import CHANNEL, THUMB, ask, come, hear, meet, owner, quiet, stranger
 from tests.fakes.irc_server import until

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kcibot.sandbox.irc_config import Flood
-from kcibot.sandbox.irc_network import PACKAGES, IrcNetwork
+from kcibot.sandbox.irc.config import Flood
+from kcibot.sandbox.irc.network import PACKAGES, IrcNetwork
 from tests.servers.floor import needed
 
 BOT = "kcibot"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from kcibot.sandbox.docker_engine_dockerfile import Build, Cache, DockerfileError, StepFailed, parse, read_context
-from kcibot.sandbox.docker_engine_images import Image, base_image
+from kcibot.sandbox.docker_engine.dockerfile import Build, Cache, DockerfileError, StepFailed, parse, read_context
+from kcibot.sandbox.docker_engine.images import Image, base_image
 
 
 def _build(

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.docker_engine import DockerEngineStandIn
-from kcibot.sandbox.docker_engine_images import ImageStore, Reference, base_image, layer_of
+from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
+from kcibot.sandbox.docker_engine.images import ImageStore, Reference, base_image, layer_of
 from kcibot.sandbox.registry import RegistryStandIn, sha256
 
 

@@ -12,14 +12,14 @@ import requests
 
 from kcibot.core.ports import Revision
 from kcibot.core.ports.labs import DeviceStatus
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
-from kcibot.sandbox.kernelci import make_labs
-from kcibot.sandbox.kernelci_boards import PLANS, Board, Farm, boards, boards_of
-from kcibot.sandbox.kernelci_jobs import KernelciJobs
-from kcibot.sandbox.kernelci_kernels import CLANG, GCC, Kernel, kernels
-from kcibot.sandbox.kernelci_settings import Faults, Settings, production
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.boards import PLANS, Board, Farm, boards, boards_of
+from kcibot.sandbox.kernelci.jobs import KernelciJobs
+from kcibot.sandbox.kernelci.kernels import CLANG, GCC, Kernel, kernels
+from kcibot.sandbox.kernelci.settings import Faults, Settings, production
+from kcibot.sandbox.kernelci.world import make_labs
 from kcibot.sandbox.labs import LavaStandIn
 from kcibot.services.lava.adapter import LavaLab
 from tests.fakes.bench import BEGINS

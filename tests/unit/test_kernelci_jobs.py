@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from kcibot.core.ports import Revision
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.clock import SandboxClock
 from kcibot.sandbox.jenkins import JenkinsStandIn
-from kcibot.sandbox.kernelci_jobs import KernelciJobs, Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.jobs import KernelciJobs, Settings
 from tests.fakes.bench import BEGINS
 from tests.fakes.kernelci_memory import Memory, forward, runs
 

@@ -6,10 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from kcibot.core.run import Run, RunState, StepState
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins.model import Run as BuildRun
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import production
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.settings import production
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands import approvals, runs
 from kcibot_commands.pipecleaner import retry as pipecleaner_retry
 from kcibot_commands.pipecleaner import verbs as pipecleaner

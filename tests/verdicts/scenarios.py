@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from kcibot.sandbox.http import Fault, FaultKind, StandIn
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Faults
+from kcibot.sandbox.kernelci.settings import Faults
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.rules.verdict import Kind
 
 ONE_KERNEL = "arm tegra_defconfig gcc-8"

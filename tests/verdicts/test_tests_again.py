@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins.model import Job
-from kcibot.sandbox.kernelci import Sandbox
-from kcibot.sandbox.kernelci_settings import Faults, production
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.settings import Faults, production
+from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot_commands.rules.verdict import Kind
 from tests.fakes.kernelci_memory import parameters
 from tests.fakes.sandbox_bench import sandbox

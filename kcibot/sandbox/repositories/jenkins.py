@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from kcibot.sandbox.kernelci_definitions import NODE_LABEL, Parameter, definitions, groovy
+from kcibot.sandbox.kernelci.definitions import NODE_LABEL, Parameter, definitions, groovy
 from kcibot.sandbox.repositories.history import History
 
 SUBJECTS = (

@@ -14,7 +14,7 @@ from kcibot.sandbox.jenkins import VIEWER, JenkinsStandIn, RunningBuild, Sleep, 
 from kcibot.sandbox.jenkins.model import Job, UserCause
 from kcibot.sandbox.jenkins.running import Behaviour
 from kcibot.sandbox.jenkins.world import World
-from kcibot.sandbox.kernelci_definitions import Parameter, pipeline_xml
+from kcibot.sandbox.kernelci.definitions import Parameter, pipeline_xml
 from kcibot.services.jenkins.adapter import JenkinsServer
 from tests.contract.jenkins.names import RECORDED_USER, Names
 from tests.contract.jenkins.subject import NoAnswer, Work

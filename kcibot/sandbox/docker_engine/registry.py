@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from kcibot.sandbox.docker_engine_images import Image, Layer, Reference
+from kcibot.sandbox.docker_engine.images import Image, Layer, Reference
 from kcibot.sandbox.registry import SCHEMA2, sha256
 
 _SECONDS = 30.0

@@ -7,7 +7,7 @@ from itertools import cycle, islice
 from types import MappingProxyType
 from typing import NamedTuple
 
-from kcibot.sandbox.kernelci_kernels import GCC, Kernel
+from kcibot.sandbox.kernelci.kernels import GCC, Kernel
 
 
 class Board(NamedTuple):

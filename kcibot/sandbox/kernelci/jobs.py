@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from kcibot.core.ports import Revision
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import Behaviour, JenkinsStandIn
 from kcibot.sandbox.jenkins.model import SCM_CHANGE, Item, Run, UpstreamCause
 from kcibot.sandbox.jenkins.running import FAILURES
-from kcibot.sandbox.kernelci_behaviours import Backend, Behaviours
-from kcibot.sandbox.kernelci_chance import MINUTE
-from kcibot.sandbox.kernelci_settings import Faults, Settings
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.behaviours import Backend, Behaviours
+from kcibot.sandbox.kernelci.chance import MINUTE
+from kcibot.sandbox.kernelci.settings import Faults, Settings
 
 POLL_SECONDS = 300.0
 """The seed job polls its repository every five minutes."""

@@ -3,9 +3,9 @@
 import zlib
 from collections.abc import Mapping
 
-from kcibot.sandbox.kernelci_boards import Board, cases
-from kcibot.sandbox.kernelci_kernels import GCC, Kernel
-from kcibot.sandbox.kernelci_settings import FOREVER_MINUTES, Faults, Settings, among
+from kcibot.sandbox.kernelci.boards import Board, cases
+from kcibot.sandbox.kernelci.kernels import GCC, Kernel
+from kcibot.sandbox.kernelci.settings import FOREVER_MINUTES, Faults, Settings, among
 
 MINUTE = 60.0
 WARNINGS = (0, 0, 4, 8, 12)

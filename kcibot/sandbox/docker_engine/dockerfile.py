@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
-from kcibot.sandbox.docker_engine_images import Image, layer_of, scratch
+from kcibot.sandbox.docker_engine.images import Image, layer_of, scratch
 from kcibot.sandbox.registry import sha256
 
 _INSTRUCTIONS = frozenset(

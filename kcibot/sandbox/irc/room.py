@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kcibot.sandbox.irc_config import MODULES, TIMES
-from kcibot.sandbox.irc_network import IrcNetwork, free_port
-from kcibot.sandbox.irc_person import HOST, IrcPerson
+from kcibot.sandbox.irc.config import MODULES, TIMES
+from kcibot.sandbox.irc.network import IrcNetwork, free_port
+from kcibot.sandbox.irc.person import HOST, IrcPerson
 
 CHANNEL = "#kernelci"
 BOT = "kcibot"

@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import Protocol
 
 from kcibot.core.ports import Revision
-from kcibot.sandbox import kernelci_chance as chance
-from kcibot.sandbox import kernelci_definitions as kci
 from kcibot.sandbox.jenkins import JenkinsStandIn, RunningBuild, Sleep, Steps, Stopped, WaitFor
 from kcibot.sandbox.jenkins.model import Item, Run
 from kcibot.sandbox.jenkins.running import FAILURES
-from kcibot.sandbox.kernelci_boards import PLANS, Board, boards, boards_of
-from kcibot.sandbox.kernelci_chance import MINUTE
-from kcibot.sandbox.kernelci_kernels import GCC, Kernel, kernels
-from kcibot.sandbox.kernelci_settings import Faults, Settings, among
+from kcibot.sandbox.kernelci import chance
+from kcibot.sandbox.kernelci import definitions as kci
+from kcibot.sandbox.kernelci.boards import PLANS, Board, boards, boards_of
+from kcibot.sandbox.kernelci.chance import MINUTE
+from kcibot.sandbox.kernelci.kernels import GCC, Kernel, kernels
+from kcibot.sandbox.kernelci.settings import Faults, Settings, among
 
 AMBIENT_KERNELS = 12
 _log = logging.getLogger(__name__)

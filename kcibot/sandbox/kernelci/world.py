@@ -14,13 +14,13 @@ import yaml
 from kcibot.core.ports import Revision
 from kcibot.core.ports.labs import DeviceStatus
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.docker_engine import DockerEngineStandIn
+from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import JenkinsStandIn
-from kcibot.sandbox.kernelci_boards import Board, boards
-from kcibot.sandbox.kernelci_jobs import KernelciJobs
-from kcibot.sandbox.kernelci_kernels import Kernel
-from kcibot.sandbox.kernelci_settings import Settings, among
+from kcibot.sandbox.kernelci.boards import Board, boards
+from kcibot.sandbox.kernelci.jobs import KernelciJobs
+from kcibot.sandbox.kernelci.kernels import Kernel
+from kcibot.sandbox.kernelci.settings import Settings, among
 from kcibot.sandbox.labs import LavaStandIn
 from kcibot.sandbox.mailbox import MailboxStandIn
 from kcibot.sandbox.registry import RegistryStandIn
@@ -61,7 +61,7 @@ class Server(Protocol):
 
 
 class Backend:
-    """Fulfils `kernelci_behaviours.Backend` over the sandbox's own repositories and servers."""
+    """Fulfils `behaviours.Backend` over the sandbox's own repositories and servers."""
 
     def __init__(
         self,

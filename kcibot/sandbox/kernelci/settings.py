@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from kcibot.sandbox.kernelci_boards import Board, Farm
-from kcibot.sandbox.kernelci_kernels import CLANG, GCC, Kernel
+from kcibot.sandbox.kernelci.boards import Board, Farm
+from kcibot.sandbox.kernelci.kernels import CLANG, GCC, Kernel
 
 Patterns = tuple[str, ...]
 """As a shell's, held against a kernel (`arm exynos_defconfig gcc-8`) or a board (`lab-collabora odroid-xu3`)."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from kcibot.errors import TransientError, UserError
 from kcibot.sandbox.certificate import new_certificate
-from kcibot.sandbox.irc_config import MODULES, Flood, server_text, services_text
-from kcibot.sandbox.irc_person import HOST, IrcPerson
+from kcibot.sandbox.irc.config import MODULES, Flood, server_text, services_text
+from kcibot.sandbox.irc.person import HOST, IrcPerson
 
 PACKAGES = "inspircd atheme-services"
 SERVER_PROGRAM, SERVICES_PROGRAM = "inspircd", "atheme-services"

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from kcibot.chat.room import Event, Room
 from kcibot.errors import UserError
-from kcibot.sandbox.irc_person import IrcPerson, Seen
-from kcibot.sandbox.irc_room import BOT, CHANNEL, IrcRoom
+from kcibot.sandbox.irc.person import IrcPerson, Seen
+from kcibot.sandbox.irc.room import BOT, CHANNEL, IrcRoom
 
 THUMB = "\N{THUMBS UP SIGN}"
 DIGEST = "Digest"

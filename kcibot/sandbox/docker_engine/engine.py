@@ -15,10 +15,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from kcibot.sandbox.clock import SandboxClock
-from kcibot.sandbox.docker_engine_dockerfile import Build, Cache, DockerfileError, StepFailed, parse, read_context
-from kcibot.sandbox.docker_engine_facts import Built, Pushed, Trouble, TroubleKind, Troubles
-from kcibot.sandbox.docker_engine_images import KNOWN_BASES, Image, ImageStore, Reference, base_image, short
-from kcibot.sandbox.docker_engine_registry import RegistryClient, RegistryRefused
+from kcibot.sandbox.docker_engine.dockerfile import Build, Cache, DockerfileError, StepFailed, parse, read_context
+from kcibot.sandbox.docker_engine.facts import Built, Pushed, Trouble, TroubleKind, Troubles
+from kcibot.sandbox.docker_engine.images import KNOWN_BASES, Image, ImageStore, Reference, base_image, short
+from kcibot.sandbox.docker_engine.registry import RegistryClient, RegistryRefused
 from kcibot.sandbox.http import Request, Response, StandIn, json_response
 from kcibot.sandbox.registry import SCHEMA2, RegistryStandIn, sha256
 
