@@ -21,9 +21,9 @@ $(VENV)/installed: requirements-dev.lock pyproject.toml
 	touch $@
 
 # KernelCI in miniature and a chat room in the terminal; AUTO=1 plays a whole release and checks it; CHAT=irc has the
-# room on a local InspIRCd too.
+# room on a local InspIRCd too; with AUTO=1 also CHAT=slack, on a stand-in, or CHAT="irc slack".
 demo: install
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(if $(CHAT),--chat $(CHAT)) $(if $(YAML),--yaml $(YAML))
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/kcibot demo $(if $(AUTO),--auto --folder demo/auto) $(addprefix --chat ,$(CHAT)) $(if $(YAML),--yaml $(YAML))
 
 # In the order of the folders: the longest tests, those in tests/chaos, are begun first and not waited for at the end.
 test: install lint

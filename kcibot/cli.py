@@ -213,12 +213,16 @@ def backup(path: Path, target: Path) -> None:
 @click.option("--yaml", type=click.Path(path_type=Path), help="A folder with real build-configs and test-configs.")
 @click.option("--begin", type=click.DateTime(["%Y-%m-%dT%H:%M"]), help="When it begins there, in UTC; now if left out.")
 @click.option(
-    "--chat", type=click.Choice(["console", "irc"]), default="console", help="irc: a local IRC server has the room too."
+    "--chat",
+    type=click.Choice(["irc", "slack"]),
+    multiple=True,
+    help="Who has the room too: a local IRC server, and with --auto a Slack stand-in. May be given twice.",
 )
-def demo(folder: Path, yaml: Path | None, begin: datetime | None, chat: str, *, auto: bool) -> None:
+def demo(folder: Path, yaml: Path | None, begin: datetime | None, chat: tuple[str, ...], *, auto: bool) -> None:
     """Start KernelCI in miniature and a chat room in the terminal: no account is needed anywhere.
 
-    With --chat irc a local InspIRCd with services has the room too, for every IRC client; it says what to install.
+    With --chat irc a local InspIRCd with services has the room too, for every IRC client; it says what to install. With
+    --chat slack --auto a stand-in of Slack's has it, for the scripted persons; with both, they are on one or the other.
     """
     from kcibot.sandbox import demo as sandbox  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """The sandbox's configuration of the bot, as a newcomer may read it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 TEXT = """\
 # Written by the sandbox at every start. config.example.yaml explains each key.
@@ -108,33 +108,49 @@ INBOX = """\
 """
 
 
+@dataclass(frozen=True)
+class Network:
+    """A further chat network of the bot: its room, its block under `chat`, and as whom it knows each person."""
+
+    room: str
+    block: str
+    identity: Callable[[str], str] = str
+
+    @property
+    def name(self) -> str:
+        return self.room.partition(":")[0]
+
+
+CONSOLE = Network("console:kernelci", "")
+
+
 def config_text(
     *,
     repositories: Mapping[str, Path],
     labs: Mapping[str, str],
     lab_user: str,
     inbox: Mapping[str, object] | None = None,
-    networks: Mapping[str, str] = MappingProxyType({}),
+    networks: Sequence[Network] = (),
     **places: str | int,
 ) -> str:
     """The whole file; `labs` are their addresses by name, `places` addresses and ports of the other servers.
 
-    `inbox` is where report mails come, if anywhere. `networks` are the blocks of further chat networks by
-    their rooms (`irc:#kernelci`), on which everybody has the name of their role, as on the console.
+    `inbox` is where report mails come, if anywhere.
     """
+    everywhere = (CONSOLE, *networks)
     shown = "\n".join(LAB.format(name=name, url=url, user=lab_user) for name, url in labs.items())
     rows = "\n".join(f'      {name}: "{path}"' for name, path in sorted(repositories.items()))
     return TEXT.format(
         repositories=rows,
         labs=shown or "    {}",
         inbox=INBOX.format(**inbox) if inbox else "",
-        people="\n".join(_person(name, ["console", *(room.partition(":")[0] for room in networks)]) for name in ROLES),
-        networks="".join(networks.values()),
-        rooms=", ".join(f'"{room}"' for room in ("console:kernelci", *networks)),
+        people="\n".join(_person(name, everywhere) for name in ROLES),
+        networks="".join(network.block for network in networks),
+        rooms=", ".join(f'"{network.room}"' for network in everywhere),
         **places,
     )
 
 
-def _person(name: str, networks: Sequence[str]) -> str:
-    identities = ", ".join(f"{network}: {name}" for network in networks)
+def _person(name: str, networks: Sequence[Network]) -> str:
+    identities = ", ".join(f"{network.name}: {network.identity(name)}" for network in networks)
     return PERSON.format(name=name, roles=ROLES[name], identities=identities)

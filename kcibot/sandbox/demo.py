@@ -5,8 +5,8 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -18,14 +18,18 @@ from kcibot.chat.transcript import transcript
 from kcibot.core.command import read_span
 from kcibot.errors import UserError
 from kcibot.sandbox.bot_process import BotProcess
-from kcibot.sandbox.irc.play import voices
-from kcibot.sandbox.irc.room import IrcRoom, irc_room
+from kcibot.sandbox.irc.room import irc_room
 from kcibot.sandbox.kernelci.world import Sandbox
 from kcibot.sandbox.play import Play
 from kcibot.sandbox.proof import Proof
+from kcibot.sandbox.slack.room import slack_room
+from kcibot.sandbox.voices import Elsewhere, voices
 
 PERSONS = ("operator", "manager-1", "manager-2", "observer")
-CONSOLE, IRC = "console", "irc"
+ROOMS: Mapping[str, Callable[[Path, tuple[str, ...]], AbstractContextManager[Elsewhere]]] = {
+    "irc": irc_room,
+    "slack": slack_room,
+}
 RATE = 60.0
 """In the room a minute passes every second."""
 AUTO_RATE = 600.0
@@ -40,52 +44,56 @@ and it goes on where it was. Come back with the same command.
 NO_KEYBOARD = "Nobody can type here: run kcibot demo in a terminal, pipe lines into it, or let --auto play a release"
 
 
-def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: str = CONSOLE) -> int:
+def visit(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: Sequence[str] = ()) -> int:
     """Start everything, let people talk until the one at the terminal leaves, stop everything.
 
-    With `chat` IRC the room is on an IRC network too, for whoever comes there. Raises UserError where nobody can type.
+    With `chat`, names of ROOMS, others have the room too. Raises UserError where nobody can type, or come.
     """
     if _nobody_types():
         raise UserError(NO_KEYBOARD)
     with ExitStack() as stack:
-        irc = stack.enter_context(irc_room(folder, PERSONS)) if chat == IRC else None
-        sandbox, bot = stack.enter_context(_running(folder, RATE, real_yaml, begins, irc))
+        others = _others(stack, folder, chat)
+        welcome = [WELCOME.format(folder=folder), *(one.welcome for one in others)]
+        sandbox, bot = stack.enter_context(_running(folder, RATE, real_yaml, begins, others))
         room = Room(folder / "room", sandbox.clock.now)
         terminal = Terminal(room, PERSONS, _extras(sandbox, bot))
-        click.echo(WELCOME.format(folder=folder))
-        if irc:
-            click.echo(irc.welcome)
+        click.echo("\n".join(welcome))
         terminal.run()
     return 0
 
 
-def play(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: str = CONSOLE) -> int:
+def play(folder: Path, real_yaml: Path | None, begins: datetime | None = None, chat: Sequence[str] = ()) -> int:
     """Play a complete release with scripted persons; 0 only if every step really happened, seen from the sandbox.
 
-    With `chat` IRC they type and react on an IRC network.
+    With `chat`, names of ROOMS, they type and react there, and not on the console.
     """
     shutil.rmtree(folder, ignore_errors=True)
     with ExitStack() as stack:
-        irc = stack.enter_context(irc_room(folder, PERSONS)) if chat == IRC else None
-        sandbox, bot = stack.enter_context(_running(folder, AUTO_RATE, real_yaml, begins, irc))
+        others = _others(stack, folder, chat)
+        sandbox, bot = stack.enter_context(_running(folder, AUTO_RATE, real_yaml, begins, others))
         proof = Proof(sandbox)
         room = Room(folder / "room", sandbox.clock.now)
-        stage = stack.enter_context(voices(room, irc, PERSONS)) if irc else room
+        stage = stack.enter_context(voices(room, others, PERSONS)) if others else room
         story = Play(stage, sandbox.clock, lambda: bot.alive, lambda: sandbox.keep_busy(BUSY_MINUTES))
         began = time.monotonic()
         ended = story.run()
         took = time.monotonic() - began
         missing = proof.missing()
         left = _left(bot.stop())
-    return told(transcript(room), [*ended, *missing, *left], took, proof.checked)
+        minded = [remark for one in others for remark in one.remarks()]
+    return told(transcript(room), [*ended, *missing, *left, *minded], took, proof.checked)
+
+
+def _others(stack: ExitStack, folder: Path, names: Sequence[str]) -> list[Elsewhere]:
+    return [stack.enter_context(ROOMS[name](folder, PERSONS)) for name in dict.fromkeys(names)]
 
 
 @contextmanager
 def _running(
-    folder: Path, rate: float, real_yaml: Path | None, begins: datetime | None, irc: IrcRoom | None
+    folder: Path, rate: float, real_yaml: Path | None, begins: datetime | None, others: Sequence[Elsewhere]
 ) -> Iterator[tuple[Sandbox, BotProcess]]:
     """The sandbox and the bot beside it."""
-    sandbox = Sandbox(folder, rate, real_yaml, begins=begins, networks=irc.config if irc else {})
+    sandbox = Sandbox(folder, rate, real_yaml, begins=begins, networks=[one.network for one in others])
     bot = BotProcess(folder)
     sandbox.start()
     try:

@@ -1,4 +1,4 @@
-"""The sandbox's room on IRC: a network on this machine, an account for each persona, and how to come in."""
+"""The sandbox's room on IRC: a network on this machine, an account for each person, and how to come in."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from kcibot.sandbox.config_text import Network
 from kcibot.sandbox.irc.config import MODULES, TIMES
 from kcibot.sandbox.irc.network import IrcNetwork, free_port
 from kcibot.sandbox.irc.person import HOST, IrcPerson
+from kcibot.sandbox.irc.voice import IrcVoice
 
 CHANNEL = "#kernelci"
 BOT = "kcibot"
@@ -38,39 +40,41 @@ client has them.
 
 @dataclass(frozen=True)
 class IrcRoom:
-    """Where the room is, and the password of each account."""
+    """Where the room is, and the password of each account. Fulfils `voices.Elsewhere`."""
 
-    network: IrcNetwork
+    server: IrcNetwork
     passwords: Mapping[str, str]
 
     @property
-    def config(self) -> Mapping[str, str]:
-        """The room, and what belongs under `chat` in the bot's configuration."""
-        network = self.network
-        text = CONFIG.format(port=network.tls_port, ca_file=network.ca_file, bot=BOT, file=PASSWORD_FILE)
-        return {f"irc:{CHANNEL}": text}
+    def network(self) -> Network:
+        block = CONFIG.format(port=self.server.tls_port, ca_file=self.server.ca_file, bot=BOT, file=PASSWORD_FILE)
+        return Network(f"irc:{CHANNEL}", block)
 
     @property
     def welcome(self) -> str:
-        """How to come in, with any client."""
+        """For any client."""
         width = max(map(len, self.passwords))
         rows = (f"  {name:{width}}  {word}" for name, word in self.passwords.items() if name != BOT)
-        network = self.network
         return WELCOME.format(
             channel=CHANNEL,
             host=HOST,
-            port=network.port,
-            tls_port=network.tls_port,
-            ca_file=network.ca_file,
+            port=self.server.port,
+            tls_port=self.server.tls_port,
+            ca_file=self.server.ca_file,
             accounts="\n".join(rows),
         )
 
-    def come(self, account: str) -> IrcPerson:
-        """The owner of that account, in the channel."""
-        network = self.network
-        person = IrcPerson(network.tls_port, account, account, self.passwords[account], network.ca_file)
-        person.join(CHANNEL)
-        return person
+    def remarks(self) -> list[str]:
+        """A server says what it minds to the bot itself."""
+        return []
+
+    def voice(self, person: str) -> IrcVoice:
+        """The owner of that account."""
+        there = IrcPerson(self.server.tls_port, person, person, self.passwords[person], self.server.ca_file)
+        there.join(CHANNEL)
+        found = IrcVoice(there, CHANNEL, BOT)
+        found.meet()
+        return found
 
 
 @contextmanager

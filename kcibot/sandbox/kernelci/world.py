@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import yaml
@@ -14,6 +13,7 @@ import yaml
 from kcibot.core.ports import Revision
 from kcibot.core.ports.labs import DeviceStatus
 from kcibot.sandbox.clock import SandboxClock
+from kcibot.sandbox.config_text import Network, config_text
 from kcibot.sandbox.docker_engine.engine import DockerEngineStandIn
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import JenkinsStandIn
@@ -179,7 +179,7 @@ def make_labs(clock: SandboxClock, settings: Settings) -> Mapping[str, LavaStand
 class Sandbox:
     """All of it in one folder. Started again on the same folder, it goes on with its repositories and its room.
 
-    `networks` are further chat networks of the bot, as `config_text` takes them.
+    `networks` are further chat networks of the bot.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Sandbox:
         real_yaml: Path | None = None,
         settings: Settings | None = None,
         begins: datetime | None = None,
-        networks: Mapping[str, str] = MappingProxyType({}),
+        networks: Sequence[Network] = (),
     ) -> None:
         self.folder = folder
         self._networks = networks
@@ -265,8 +265,6 @@ class Sandbox:
         return path
 
     def _config(self) -> str:
-        from kcibot.sandbox.config_text import config_text  # noqa: PLC0415 (a page of YAML)
-
         return config_text(
             repositories=self.repositories,
             jenkins=self.jenkins.url,
