@@ -18,7 +18,7 @@ def help_(call: Call, verb: Words = ()) -> Outcome:
     if not family:
         call.world.registry.find(tuple(name.split()))
         raise UserError(f"there is no help on {name}")
-    return Outcome(Notice(f"!{name}", lines=tuple(f"{c.usage}: {c.help}" for c in family)))
+    return Outcome(Notice(f"Commands of !{name}", lines=tuple(f"{c.usage}: {c.help}" for c in family)))
 
 
 @command("ping", role=EVERYBODY, example="!ping")

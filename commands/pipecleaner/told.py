@@ -50,9 +50,19 @@ def _failures(context: Context, seen: Seen, state: Following, *, last: bool) -> 
     lines = [line for arch, group in groups.items() if group for line in _group(context, seen, arch, group)]
     for place, (key, one) in enumerate(singles.items()):
         lines += _single(context, seen.kernels, key, one, with_log=place + len(groups) < LOGS)
-    title = f"Pipe cleaner {state.kernel}: {worded(len(told), 'kernel')} failed"
+    title = f"Pipe cleaner {state.kernel}: {_how_many(seen, told, state)}"
     context.say(f"failed after {len(state.told)}", Notice(title, Level.WARNING, tuple(lines)))
     return replace(state, told=(*state.told, *(one.number for one in told.values())))
+
+
+def _how_many(seen: Seen, told: Failed, state: Following) -> str:
+    """`2 more kernels failed, 1 kernel failed again`: what was told before is not new."""
+    before = {seen.kernels.key(seen.kernels.builds[number]) for number in state.told}
+    again = sum(key in before for key in told)
+    new = len(told) - again
+    kernels = worded(new, "more kernel" if before else "kernel")
+    parts = (f"{kernels} failed" if new else "", f"{worded(again, 'kernel')} failed again" if again else "")
+    return ", ".join(part for part in parts if part)
 
 
 def _sorted(seen: Seen, fresh: Failed, state: Following, *, last: bool) -> tuple[Failed, Mapping[str, Failed]]:
