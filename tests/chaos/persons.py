@@ -1,5 +1,6 @@
 """Scripted persons: they approve what they are asked for, and say things at the worst moments."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -11,6 +12,8 @@ from tests.chaos.scenario import Ending
 Cues: TypeAlias = Mapping[str, Callable[[Room, Event], None]]
 """The stable part of a message's key -> what somebody does when it appears for the first time."""
 
+REASONED = re.compile("(!approve [0-9a-f]+) REASON")
+"""What a prompt tells people to type who approve against the proposal."""
 CARD = "run:#:card"
 """Of runs, the one that is watched is told by its place: the number of a killed start is not given again."""
 
@@ -58,5 +61,9 @@ class Speakers:
             cue(room, event)
         if event.notice and event.notice.level is Level.PROMPT:
             gate = event.key.partition(":gate:")[2].partition(":")[0]
+            reasoned = REASONED.search(event.notice.brief)
             for person in self._voters.get(gate, self._others):
-                room.react(person, event.number, "+1", event.channel)
+                if reasoned:
+                    room.say(person, f"{reasoned[1]} we expected that", event.channel)
+                else:
+                    room.react(person, event.number, "+1", event.channel)

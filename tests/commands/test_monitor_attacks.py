@@ -101,7 +101,7 @@ def test_an_abort_of_a_run_that_has_it_open_disables_it_again_and_says_so(ci: Ci
     ci.say("!release abort no longer wanted")
     assert disabled(ci)
     assert ci.bench.journal.recall("monitor-opened") == {}
-    assert f"{MONITOR} is enabled for a start that this run made: I disable it again now." in ci.said()
+    assert f"{MONITOR} is enabled for a start that this run made, and will be disabled again now." in ci.said()
     assert f"{MONITOR} is disabled again; run 2 had it enabled for its start" in ci.said()
     assert ci.server.builds(MONITOR) == ()
 
@@ -177,7 +177,7 @@ def test_a_run_that_goes_back_while_it_has_it_open_disables_it_first(ci: CiBench
     begin(ci, CLEANING)
     assert not disabled(ci)
     ci.say(verb)
-    assert f"{MONITOR} is enabled for a start that this run made: I disable it again now." in ci.said()
+    assert f"{MONITOR} is enabled for a start that this run made, and will be disabled again now." in ci.said()
     for _ in range(60):
         run = ci.bench.journal.run(1)
         if run.state is RunState.FAILED:

@@ -9,7 +9,7 @@ import pytest
 import requests
 from pydantic import ValidationError
 
-from kcibot import app
+from kcibot import wiring
 from kcibot.config import Tracker
 from kcibot.core.redact import Redactor
 from kcibot.errors import ConfigError, KcibotError, OutcomeUnknown, PermanentError, TransientError
@@ -213,5 +213,5 @@ def test_it_is_wired_as_configured(server: TrackerStandIn, monkeypatch: pytest.M
         f'{{"url": "{server.url}", "repository": "{REPOSITORY}", "token": {{"env": "KCIBOT_TRACKER_TOKEN"}}}}'
     )
     redactor = Redactor()
-    assert app._tracker(block, redactor).open_issue("a", TEXT)
+    assert wiring._tracker(block, redactor).open_issue("a", TEXT)
     assert TOKEN not in redactor.text(f"the token is {TOKEN}")
