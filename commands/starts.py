@@ -6,7 +6,7 @@ be taken for it, nor be merged with it in the queue. A start that came to nothin
 Jenkins) is given up: trying again starts anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar
@@ -155,10 +155,9 @@ def build_of(context: Context, one: Start, item_id: int) -> BuildRef | Wait:
     cannot be told.
     """
     ci = context.ports.ci
-    builds = ci.builds(one.job, NEWEST)
-    mine = [build.ref for build in builds if build.queue_id == item_id and _can_be(one, build)]
+    mine = _of_item(one, item_id, ci.builds(one.job, NEWEST))
     if mine:
-        return mine[0]
+        return mine
     state = ci.item(item_id)
     if state.state in {Queued.WAITING, Queued.LEAVING}:
         return Wait(context.clock.now() + SOON, f"{one.job} waits in the queue of Jenkins (item {item_id})")
@@ -169,10 +168,18 @@ def build_of(context: Context, one: Start, item_id: int) -> BuildRef | Wait:
         build = ci.build(state.build)  # a killed Jenkins gives ids out anew: it may be somebody else's
         if build.queue_id == item_id and _can_be(one, build):
             return build.ref
+    builds = ci.builds(one.job, NEWEST)  # it may have become one since the first look, and been forgotten in the queue
+    mine = _of_item(one, item_id, builds)
+    if mine:
+        return mine
     if _all_seen(ci, one, builds):
         give_up(context, one)
         raise PermanentError(f"Jenkins lost queue item {item_id} of {one.job}, as it does when it is killed")
     raise OutcomeUnknown(f"Jenkins no longer knows queue item {item_id} of {one.job}, nor which build came of it")
+
+
+def _of_item(one: Start, item_id: int, builds: Sequence[Build]) -> BuildRef | None:
+    return next((build.ref for build in builds if build.queue_id == item_id and _can_be(one, build)), None)
 
 
 def ended(context: Context, ref: BuildRef, look_again: timedelta) -> Build | Wait:

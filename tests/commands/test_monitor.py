@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from kcibot.core.ports import BuildRef
+from kcibot.core.ports import BuildRef, ItemState
 from kcibot.core.run import RunState, StepState
 from kcibot.sandbox.http import Fault, FaultKind
 from kcibot.sandbox.jenkins import RunningBuild, Sleep, Steps
+from kcibot.services.jenkins.adapter import JenkinsServer
 from kcibot_commands.monitor.flags import Bisections, MonitorSettings, read_pause
 from kcibot_commands.rules.job_definitions import differences, timer_specs, with_timer
 from tests.fakes.ci_bench import BISECTION, MONITOR, SELF, TIMER, TRIGGER, CiBench, ci_bench, definition
@@ -248,6 +249,22 @@ def test_a_build_that_a_killed_jenkins_lost_is_not_waited_for_for_ever(ci: CiBen
     run = ci.tick_until_ended(timedelta(seconds=30))
     assert run.state is RunState.FAILED
     assert "Jenkins lost queue item" in run.step("start-monitor").text
+
+
+def test_a_build_that_began_and_was_forgotten_in_the_queue_between_two_requests_is_found(
+    ci: CiBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor_behaves(ci)
+    item = JenkinsServer.item
+
+    def after_a_long_time(server: JenkinsServer, item_id: int) -> ItemState:
+        ci.forward(minutes=10)
+        return item(server, item_id)
+
+    monkeypatch.setattr(JenkinsServer, "item", after_a_long_time)
+    ci.say("!monitor resume")
+    assert ci.tick_until_ended(timedelta(seconds=5)).state is RunState.SUCCEEDED
+    assert len(ci.server.builds(MONITOR)) == 1
 
 
 # ---- for chosen build configs ----------------------------------------------------------------------------------
