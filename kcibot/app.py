@@ -67,19 +67,7 @@ class Bot:
         self._store = open_store(state / DATABASE, redactor, PydanticCodec())
         self._orphans(str(state.resolve()))
         self._clock = clock or SystemClock()
-        self.world = World(
-            journal=self._store.journal,
-            clock=self._clock,
-            people=config.people(),
-            ports=ports(config, redactor),
-            registry=_overridden(commands, config),
-            rooms=config.rooms(),
-            policies=config.policies(),
-            sections=config.sections,
-            folder=_emptied(state / "work"),
-            hours=config.hours,
-            relayed=config.chat.relay,
-        )
+        self.world = self._made_world(config, commands, redactor)
         self.engine = Engine(self.world)
         bot = config.bot
         self._dispatcher = Dispatcher(self.world, self.engine, bot.name, bot.flood, bot.stale)
@@ -100,6 +88,21 @@ class Bot:
         self._pulse = state / PULSE
         self.failed = threading.Event()
         self._tick_seconds = config.bot.tick.total_seconds()
+
+    def _made_world(self, config: Config, commands: Registry, redactor: Redactor) -> World:
+        return World(
+            journal=self._store.journal,
+            clock=self._clock,
+            people=config.people(),
+            ports=ports(config, redactor),
+            registry=_overridden(commands, config),
+            rooms=config.rooms(),
+            policies=config.policies(),
+            sections=config.sections,
+            folder=_emptied(config.bot.state / "work"),
+            hours=config.hours,
+            relayed=config.chat.relay,
+        )
 
     def start(self) -> None:
         """Deal with what was left over, listen, then go on with every run."""

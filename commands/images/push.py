@@ -25,6 +25,11 @@ def push_needed(context: Context) -> Needed:
     return Needed(there, "" if there else "no image was built")
 
 
+def _replaced(digest: str) -> str:
+    """An image's digest is made by its push: what replaces this one has none yet, only an id."""
+    return f"the digest {short(digest)}" if digest else "nothing"
+
+
 def push_preview(context: Context) -> Preview:
     """Each image with its new local id and the digest that it replaces, and the bases that were pulled for them."""
     if not context.has_result(build_images):
@@ -35,7 +40,7 @@ def push_preview(context: Context) -> Preview:
         for name, local_id in built.ids.items()
     }
     lines = [
-        f"push {name} {short(fact['id'])}, replacing {short(fact['replaces']) if fact['replaces'] else 'nothing'}"
+        f"push {name}, built with the id {short(fact['id'])}, replacing {_replaced(fact['replaces'])}"
         for name, fact in facts.items()
     ]
     lines += [f"built FROM {base} as it is now, {short(digest)}" for base, digest in built.bases.items()]

@@ -51,12 +51,9 @@ class Desk:
 
     def connected(self, network: str) -> None:
         self._look(network, self._again)
-        with self._lock:
-            self._heard.add(network)
-            self._lock.notify_all()
 
     def wait(self, networks: Collection[str], seconds: float) -> bool:
-        """Whether each of them was there by then, and what was said there meanwhile is in the inbox."""
+        """Whether each of them was there by then, and what was said and voted there meanwhile is in the inbox."""
         with self._lock:
             return self._lock.wait_for(lambda: self._closed or self._heard.issuperset(networks), seconds)
 
@@ -74,6 +71,10 @@ class Desk:
         except KcibotError as error:
             log.warning("%s: votes that were cast meanwhile cannot be seen yet: %s", network, error)
             self._look_later(network, again)
+        else:
+            with self._lock:
+                self._heard.add(network)
+                self._lock.notify_all()
 
     def _look_later(self, network: str, seconds: float) -> None:
         with self._lock:

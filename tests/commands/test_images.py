@@ -280,7 +280,8 @@ def test_the_gate_shows_each_image_and_what_it_replaces(place: Kernelci) -> None
     old = place.registry.digest("kernelci/build-base")
     assert old
     shown = lines(bench, PROMPT)
-    assert f"push kernelci/build-base {ids['kernelci/build-base'][7:17]}, replacing {old[7:17]}" in shown
+    base = "kernelci/build-base"
+    assert f"push {base}, built with the id {ids[base][7:17]}, replacing the digest {old[7:17]}" in shown
     assert pushed(place) == []
 
 

@@ -181,14 +181,20 @@ def test_a_picture_follows_its_message(tmp_path: Path) -> None:
         assert upload.thread_ts == said(slack, "drained").ts
 
 
+def half_approved(slack: SlackStandIn, life: Life) -> Message:
+    """The prompt of a release that one of two has approved."""
+    slack.say(OPERATOR, RELEASES, "!toy start")
+    go = asked(slack, "Push it")
+    slack.react(MANAGER, RELEASES, go.ts, "+1")
+    eventually(lambda: votes(life))
+    return go
+
+
 def test_through_a_restart_with_votes_and_commands_cast_meanwhile(tmp_path: Path) -> None:
     with room() as slack:
         text = configured(slack, tmp_path)
         with running_bot(tmp_path, text) as life:
-            slack.say(OPERATOR, RELEASES, "!toy start")
-            go = asked(slack, "Push it")
-            slack.react(MANAGER, RELEASES, go.ts, "+1")
-            eventually(lambda: votes(life))
+            go = half_approved(slack, life)
         slack.react(SECOND, RELEASES, go.ts, "+1")
         slack.say(OPERATOR, RELEASES, "!ping")
         with running_bot(tmp_path, text) as life:
@@ -204,10 +210,7 @@ def test_a_vote_taken_back_while_the_bot_was_away_is_no_vote(tmp_path: Path) -> 
     with room() as slack:
         text = configured(slack, tmp_path)
         with running_bot(tmp_path, text) as life:
-            slack.say(OPERATOR, RELEASES, "!toy start")
-            go = asked(slack, "Push it")
-            slack.react(MANAGER, RELEASES, go.ts, "+1")
-            eventually(lambda: votes(life))
+            go = half_approved(slack, life)
         slack.unreact(MANAGER, RELEASES, go.ts, "+1")
         with running_bot(tmp_path, text) as life:
             eventually(lambda: all(vote.withdrawn for vote in votes(life)))

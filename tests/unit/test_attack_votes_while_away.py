@@ -188,9 +188,11 @@ def test_votes_that_could_not_be_seen_are_looked_for_again_without_another_conne
     reconciler = Reconciler(room.world, {"irc": irc}, room.journal.accept)
     desk = Desk(room.journal, reconciler, room.dispatcher.concerns, again=0.02)
     desk.connected("irc")
+    assert not desk.wait({"irc"}, 0), "what was voted there meanwhile is not known"
     irc.closed.clear()
     try:
         until(lambda: bool(room.journal.unsettled()), lambda: "nobody looked again")
+        assert desk.wait({"irc"}, 10)
     finally:
         desk.close()
     for event in room.journal.unsettled():
